@@ -1,0 +1,1 @@
+"""accountpulse: raw product events in, activation and engagement marts, trends and flags out."""
