@@ -1,4 +1,4 @@
-"""The two ways in which a command ends badly; each carries sentences for a person, not a traceback."""
+"""The two ways in which a command ends badly, in sentences for a person instead of a traceback."""
 
 from collections.abc import Sequence
 
