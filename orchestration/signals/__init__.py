@@ -1,0 +1,1 @@
+"""Signals: trends and flags out of marts, as pure functions on frames and arrays."""
