@@ -574,8 +574,11 @@ def _check_flag_rules(files: Mapping[str, _File]) -> None:
         if rule is None:
             file.report(line, "flag_key", f"'{key}' is not a flag" + _nearest(key, list(RULES)))
             continue
-        for column, own in (("entity", rule.entity), ("kind", rule.kind)):
-            if cells.get(column, own) != own:
+        for column, own, others in (
+            ("entity", rule.entity, ("user", "account")),
+            ("kind", rule.kind, ("risk", "opportunity")),
+        ):
+            if cells.get(column) != own and cells.get(column) in others:
                 file.report(line, column, f"'{cells[column]}', but {key} is '{own}'")
         try:
             given = _thresholds(cells.get("parameters", "{}"))
