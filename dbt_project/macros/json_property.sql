@@ -1,0 +1,14 @@
+{# A top-level value of a JSON object as text (true, 6, a string without quotes); null where absent, null or malformed. #}
+{% macro json_property(json_text, name) -%}
+    {{ return(adapter.dispatch('json_property')(json_text, name)) }}
+{%- endmacro %}
+
+{% macro default__json_property(json_text, name) -%}
+    get_json_object({{ json_text }}, concat('$["', {{ name }}, '"]'))
+{%- endmacro %}
+
+{% macro duckdb__json_property(json_text, name) -%}
+    json_extract_string(
+        try_cast({{ json_text }} as json), '/' || replace(replace({{ name }}, '~', '~0'), '/', '~1')
+    )
+{%- endmacro %}

@@ -1,0 +1,51 @@
+-- One row per account: it exists from its first group call or attributed event.
+with
+
+event_days as (
+
+    select * from {{ ref('int_event_days') }}
+
+),
+
+groups as (
+
+    select * from {{ ref('int_groups_deduplicated') }}
+
+),
+
+signs as (
+
+    select
+        account_id,
+        min(event_date) as first_date,
+        max(event_date) as last_event_date
+    from event_days
+    group by 1
+
+    union all
+
+    select
+        account_id,
+        min(row_date) as first_date,
+        null as last_event_date
+    from groups
+    group by 1
+
+),
+
+accounts as (
+
+    select
+        account_id,
+        min(first_date) as first_seen_date,
+        coalesce(max(last_event_date), min(first_date)) as last_seen_date
+    from signs
+    group by 1
+
+)
+
+select
+    account_id,
+    first_seen_date,
+    greatest(first_seen_date, last_seen_date) as last_seen_date
+from accounts

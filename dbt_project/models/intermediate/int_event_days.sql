@@ -1,0 +1,24 @@
+-- One row per account, user (null: unknown), set of event keys (null: untracked) and day with events.
+with
+
+events as (
+
+    select * from {{ ref('int_events_attributed') }}
+
+),
+
+counted as (
+
+    select
+        account_id,
+        user_id,
+        key_set,
+        count(*) as event_count,
+        event_date
+    from events
+    where account_id is not null
+    group by account_id, user_id, key_set, event_date
+
+)
+
+select * from counted

@@ -1,0 +1,36 @@
+-- One row per account, user (null: unknown), event key and day with events.
+with
+
+event_days as (
+
+    select * from {{ ref('int_event_days') }}
+
+),
+
+key_sets as (
+
+    select * from {{ ref('int_key_sets') }}
+
+),
+
+counted as (
+
+    select
+        event_days.account_id,
+        event_days.user_id,
+        key_sets.event_key,
+        key_sets.feature,
+        sum(event_days.event_count) as event_count,
+        event_days.event_date
+    from event_days
+    inner join key_sets on event_days.key_set = key_sets.key_set
+    group by
+        event_days.account_id,
+        event_days.user_id,
+        key_sets.event_key,
+        key_sets.feature,
+        event_days.event_date
+
+)
+
+select * from counted

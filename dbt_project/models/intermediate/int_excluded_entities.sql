@@ -1,0 +1,108 @@
+-- One row per user or account that an exclusion dial matches, by id or by a trait as of the as-of date.
+with
+
+tracks as (
+
+    select * from {{ ref('int_tracks_screened') }}
+
+),
+
+identifies as (
+
+    select * from {{ ref('int_identifies_screened') }}
+
+),
+
+groups as (
+
+    select * from {{ ref('int_groups_screened') }}
+
+),
+
+exclusions as (
+
+    select
+        entity,
+        case lower({{ adapter.quote('column') }})
+            when 'group_id' then 'account_id' else lower({{ adapter.quote('column') }})
+        end as trait,
+        replace(
+            replace(
+                replace(replace(lower(pattern), '\', '\\'), '%', '\%'), '_', '\_'
+            ),
+            '*', '%'
+        ) as like_pattern
+    from {{ ref('exclusions') }}
+
+),
+
+traits as (
+
+    select 'user' as entity, user_id as entity_id, *
+    from ({{ traits_long(ref('int_identifies_screened'), ['user_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']) }})
+
+    union all
+
+    select 'account' as entity, account_id as entity_id, *
+    from ({{ traits_long(ref('int_groups_screened'), ['account_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']) }})
+
+),
+
+current_traits as (
+
+    select
+        entity,
+        entity_id,
+        trait,
+        trait_value,
+        row_number() over (
+            partition by entity, entity_id, trait
+            order by row_at desc, row_id desc, trait_value desc
+        ) as recency
+    from traits
+    where
+        quarantine_reason is null
+        and row_date <= {{ as_of_date() }}
+        and entity_id is not null
+
+),
+
+ids as (
+
+    select 'user' as entity, 'user_id' as trait, user_id as entity_id from tracks
+    union
+    select 'user' as entity, 'user_id' as trait, user_id as entity_id from identifies
+    union
+    select 'user' as entity, 'user_id' as trait, user_id as entity_id from groups
+    union
+    select 'account' as entity, 'account_id' as trait, account_id as entity_id from tracks
+    union
+    select 'account' as entity, 'account_id' as trait, account_id as entity_id from groups
+
+),
+
+judged as (
+
+    select entity, entity_id, trait, trait_value from current_traits where recency = 1
+
+    union all
+
+    select entity, entity_id, trait, entity_id as trait_value from ids where entity_id is not null
+
+),
+
+excluded as (
+
+    select distinct
+        judged.entity,
+        judged.entity_id
+    from judged
+    inner join exclusions
+        on
+            judged.entity = exclusions.entity
+            and judged.trait = exclusions.trait
+            and lower(judged.trait_value) like exclusions.like_pattern escape '\'
+
+)
+
+select * from excluded

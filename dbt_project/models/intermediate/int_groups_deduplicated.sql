@@ -1,0 +1,50 @@
+-- One row per group call that counts: screened, not waiting for a later as-of date, not excluded, the first of its id.
+with
+
+groups as (
+
+    select * from {{ ref('int_groups_screened') }}
+
+),
+
+excluded as (
+
+    select * from {{ ref('int_excluded_entities') }}
+
+),
+
+remaining as (
+
+    select *
+    from groups
+    where
+        quarantine_reason is null
+        and row_date <= {{ as_of_date() }}
+        and coalesce(user_id, '') not in (select entity_id from excluded where entity = 'user')
+        and coalesce(account_id, '') not in (select entity_id from excluded where entity = 'account')
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by row_id
+            order by
+                row_at,
+                received_at,
+                user_id nulls first,
+                account_id
+        ) as copy_number
+    from remaining
+
+),
+
+deduplicated as (
+
+    select * from ranked where copy_number = 1
+
+)
+
+select * from deduplicated

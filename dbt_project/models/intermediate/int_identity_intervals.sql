@@ -1,0 +1,75 @@
+-- One row per anonymous id and stretch of time in which its events belong to one user.
+with
+
+identifies as (
+
+    select * from {{ ref('int_identifies_deduplicated') }}
+
+),
+
+tracks as (
+
+    select * from {{ ref('int_tracks_deduplicated') }}
+
+),
+
+identifications as (
+
+    select anonymous_id, user_id, row_at as identified_at
+    from identifies
+    where anonymous_id is not null and user_id is not null
+
+    union all
+
+    select anonymous_id, user_id, event_at as identified_at
+    from tracks
+    where anonymous_id is not null and user_id is not null
+
+),
+
+one_per_instant as (
+
+    select
+        anonymous_id,
+        identified_at,
+        min(user_id) as user_id
+    from identifications
+    group by 1, 2
+
+),
+
+compared as (
+
+    select
+        *,
+        lag(user_id) over (partition by anonymous_id order by identified_at) as previous_user_id
+    from one_per_instant
+
+),
+
+changes as (
+
+    select
+        *,
+        lead(identified_at) over (partition by anonymous_id order by identified_at) as next_at
+    from compared
+    where previous_user_id is null or previous_user_id <> user_id
+
+),
+
+-- events before the first identification belong to the first user identified after them
+intervals as (
+
+    select
+        anonymous_id,
+        user_id,
+        case
+            when previous_user_id is null then cast('1900-01-01' as {{ dbt.type_timestamp() }})
+            else identified_at
+        end as valid_from,
+        coalesce(next_at, cast('9999-12-31' as {{ dbt.type_timestamp() }})) as valid_before
+    from changes
+
+)
+
+select * from intervals

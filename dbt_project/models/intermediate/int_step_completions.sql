@@ -1,0 +1,76 @@
+-- One row per step row, entity (user_id empty: the account) and unbroken stretch of days on which the step is completed.
+with
+
+steps as (
+
+    select * from {{ ref('int_step_rows') }}
+
+),
+
+met as (
+
+    select * from {{ ref('int_step_met_intervals') }}
+
+),
+
+-- a step without expiry stays completed; with expiry it holds until expires_after_days after it was last met
+held as (
+
+    select
+        met.step_row,
+        met.account_id,
+        met.user_id,
+        met.met_from as held_from,
+        case
+            when steps.expires_after_days is null then {{ as_of_date() }}
+            else least(
+                {{ days_after('met.met_to', 'steps.expires_after_days - 1') }}, {{ as_of_date() }}
+            )
+        end as held_to
+    from met
+    inner join steps on met.step_row = steps.step_row
+
+),
+
+compared as (
+
+    select
+        *,
+        max(held_to) over (
+            partition by step_row, account_id, user_id
+            order by held_from
+            rows between unbounded preceding and 1 preceding
+        ) as held_until
+    from held
+
+),
+
+numbered as (
+
+    select
+        *,
+        sum(
+            case when held_until is null or held_from > {{ days_after('held_until', 1) }} then 1 else 0 end
+        ) over (
+            partition by step_row, account_id, user_id
+            order by held_from
+            rows between unbounded preceding and current row
+        ) as stretch_number
+    from compared
+
+),
+
+completions as (
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        min(held_from) as valid_from,
+        max(held_to) as valid_to
+    from numbered
+    group by step_row, account_id, user_id, stretch_number
+
+)
+
+select * from completions

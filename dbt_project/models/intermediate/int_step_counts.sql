@@ -1,0 +1,158 @@
+-- One row per event step row, entity (user_id empty: the account) and day on which the count over its window changes.
+with
+
+event_key_days as (
+
+    select * from {{ ref('int_event_key_days') }}
+
+),
+
+steps as (
+
+    select * from {{ ref('int_step_rows') }} where event_key is not null
+
+),
+
+step_days as (
+
+    select
+        steps.step_row,
+        steps.count_of,
+        steps.min_count,
+        steps.within_days,
+        event_key_days.account_id,
+        event_key_days.user_id as actor_id,
+        case when steps.level = 'user' then event_key_days.user_id else '' end as user_id,
+        event_key_days.event_count,
+        event_key_days.event_date
+    from steps
+    inner join event_key_days on steps.event_key = event_key_days.event_key
+    where steps.level = 'account' or event_key_days.user_id is not null
+
+),
+
+entity_days as (
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        count_of,
+        min_count,
+        within_days,
+        event_date,
+        sum(event_count) as event_count
+    from step_days
+    group by 1, 2, 3, 4, 5, 6, 7
+
+),
+
+actor_days as (
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        actor_id,
+        min_count,
+        within_days,
+        event_date,
+        lag(event_date) over (
+            partition by step_row, account_id, actor_id order by event_date
+        ) as previous_date,
+        lead(event_date) over (
+            partition by step_row, account_id, actor_id order by event_date
+        ) as next_date
+    from step_days
+    where count_of = 'users' and actor_id is not null
+
+),
+
+-- what enters the window on a day, and what leaves it within_days later
+movements as (
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        event_date as date_day,
+        case count_of when 'events' then event_count when 'days' then 1 else 0 end as moved,
+        1 as had_event
+    from entity_days
+
+    union all
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        {{ days_after('event_date', 'within_days') }} as date_day,
+        case count_of when 'events' then -event_count else -1 end as moved,
+        0 as had_event
+    from entity_days
+    where within_days is not null and count_of <> 'users'
+
+    union all
+
+    -- a user counts from an event until within_days after it, once
+    select
+        step_row,
+        account_id,
+        user_id,
+        event_date as date_day,
+        1 as moved,
+        0 as had_event
+    from actor_days
+    where
+        previous_date is null
+        or previous_date <= {{ days_after('event_date', '-within_days') }}
+
+    union all
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        {{ days_after('event_date', 'within_days') }} as date_day,
+        -1 as moved,
+        0 as had_event
+    from actor_days
+    where
+        within_days is not null
+        and (next_date is null or next_date >= {{ days_after('event_date', 'within_days') }})
+
+),
+
+daily as (
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        date_day,
+        sum(moved) as moved,
+        max(had_event) = 1 as had_event
+    from movements
+    where date_day <= {{ as_of_date() }}
+    group by 1, 2, 3, 4
+
+),
+
+counted as (
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        sum(moved) over (
+            partition by step_row, account_id, user_id
+            order by date_day
+            rows between unbounded preceding and current row
+        ) as count_in_window,
+        had_event,
+        date_day
+    from daily
+
+)
+
+select * from counted

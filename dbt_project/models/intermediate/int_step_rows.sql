@@ -1,0 +1,62 @@
+-- One row per dial row of an activation step, defaults filled in, with its place in the file.
+with
+
+activation_steps as (
+
+    select
+        *,
+        {{ file_position() }} as file_position
+    from {{ ref('activation_steps') }}
+
+),
+
+filled as (
+
+    select
+        row_number() over (order by file_position) as step_row,
+        step_key,
+        step_name,
+        level,
+        event_key,
+        lower(trait) as trait,
+        trait_value,
+        coalesce(count_of, 'events') as count_of,
+        feature,
+        account_status,
+        account_plan,
+        coalesce(min_count, 1) as min_count,
+        within_days,
+        expires_after_days,
+        coalesce(weight, 1) as weight,
+        cast(coalesce(weight, 1) * 10000 as bigint) as weight_units, -- weights have at most 4 decimals
+        coalesce(is_flagship, false) as is_flagship,
+        coalesce(valid_from, cast('0001-01-01' as date)) as valid_from,
+        coalesce(valid_to, cast('9999-12-31' as date)) as valid_to
+    from activation_steps
+
+),
+
+ranked as (
+
+    select
+        *,
+        {{ as_of_date() }} between valid_from and valid_to as is_in_force,
+        row_number() over (
+            partition by step_key, valid_from <= {{ as_of_date() }}
+            order by valid_from desc
+        ) as recency
+    from filled
+
+),
+
+-- a step is shown by its latest row that has begun, also after it retired
+described as (
+
+    select
+        *,
+        recency = 1 and valid_from <= {{ as_of_date() }} as is_shown
+    from ranked
+
+)
+
+select * from described

@@ -1,0 +1,39 @@
+-- One row per user, trait and stretch of days in which the trait has one value.
+with
+
+traits as (
+
+    {{ traits_long(ref('int_identifies_deduplicated'), ['user_id', 'row_id', 'row_at', 'row_date']) }}
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by user_id, trait, row_date
+            order by row_at desc, row_id desc
+        ) as rank_of_day
+    from traits
+    where user_id is not null
+
+),
+
+intervals as (
+
+    select
+        user_id,
+        trait,
+        trait_value,
+        row_date as valid_from,
+        coalesce(
+            {{ days_after('lead(row_date) over (partition by user_id, trait order by row_date)', -1) }},
+            {{ as_of_date() }}
+        ) as valid_to
+    from ranked
+    where rank_of_day = 1
+
+)
+
+select * from intervals

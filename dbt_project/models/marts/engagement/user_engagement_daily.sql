@@ -1,0 +1,49 @@
+-- One row per score model, account, user and day on which the user is a member of the scored account.
+with
+
+points as (
+
+    select * from {{ ref('int_user_points_windowed') }}
+
+),
+
+benchmarks as (
+
+    select
+        score_model,
+        date_day,
+        {{ percentile_90('engagement_points') }} as benchmark_points,
+        count(*) as benchmark_population_count
+    from points
+    where engagement_points > 0
+    group by 1, 2
+
+),
+
+scored as (
+
+    select
+        points.score_model,
+        points.account_id,
+        points.user_id,
+        points.event_count,
+        points.day_points,
+        points.engagement_points,
+        {{ score('points.engagement_points', 'benchmarks.benchmark_points', 'points.curve') }}
+            as engagement_score,
+        points.active_day_count,
+        benchmarks.benchmark_points,
+        coalesce(benchmarks.benchmark_population_count, 0) as benchmark_population_count,
+        coalesce(benchmarks.benchmark_population_count, 0) < 10 as is_benchmark_thin,
+        points.engagement_points > 0 as is_active,
+        points.is_default_model,
+        points.date_day as {{ adapter.quote('date') }}
+    from points
+    left join benchmarks
+        on
+            points.score_model = benchmarks.score_model
+            and points.date_day = benchmarks.date_day
+
+)
+
+select * from scored

@@ -1,0 +1,45 @@
+-- One row per raw row that was set aside, with the first reason that fits.
+with
+
+tracks as (
+
+    select * from {{ ref('int_tracks_screened') }}
+
+),
+
+identifies as (
+
+    select * from {{ ref('int_identifies_screened') }}
+
+),
+
+groups as (
+
+    select * from {{ ref('int_groups_screened') }}
+
+),
+
+quarantined as (
+
+    select
+        'tracks' as source_table, event_id as row_id, user_id, anonymous_id, account_id, load_id,
+        event_name, quarantine_reason as reason, event_time_text as time_text, received_at
+    from tracks
+
+    union all
+
+    select
+        'identifies' as source_table, row_id, user_id, anonymous_id, null as account_id, load_id,
+        null as event_name, quarantine_reason as reason, row_time_text as time_text, received_at
+    from identifies
+
+    union all
+
+    select
+        'groups' as source_table, row_id, user_id, null as anonymous_id, account_id, load_id,
+        null as event_name, quarantine_reason as reason, row_time_text as time_text, received_at
+    from groups
+
+)
+
+select * from quarantined where reason is not null

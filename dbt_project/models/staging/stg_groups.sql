@@ -1,0 +1,35 @@
+-- One row per group call as delivered.
+{%- set columns = adapter.get_columns_in_relation(source('raw', 'groups')) if execute else [] %}
+{%- set times = ['created_at', 'trial_ends_at', 'contract_started_at', 'contract_ends_at', 'canceled_at'] %}
+{%- set known = ['id', 'group_id', 'user_id', 'timestamp', 'received_at', '_unparsed', '_load_id'] %}
+with
+
+groups as (
+
+    select * from {{ source('raw', 'groups') }}
+
+),
+
+renamed as (
+
+    select
+        {{ clean_text(raw_column(columns, 'id', 'varchar')) }} as row_id,
+        {{ clean_text(raw_column(columns, 'group_id', 'varchar')) }} as account_id,
+        {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
+        {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
+
+        coalesce(
+            cast({{ raw_column(columns, 'timestamp', 'varchar') }} as {{ dbt.type_string() }}),
+            {{ raw_column(columns, '_unparsed', 'varchar') }}
+        ) as row_time_text,
+        {{ trait_columns(columns, known, ['name', 'plan', 'status', 'seats', 'mrr'], times) }},
+
+        {{ raw_time(columns, 'timestamp') }} as row_at,
+        coalesce(
+            {{ raw_time(columns, 'received_at') }}, {{ raw_time(columns, 'timestamp') }}
+        ) as received_at
+    from groups
+
+)
+
+select * from renamed

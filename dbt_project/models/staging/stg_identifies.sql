@@ -1,0 +1,34 @@
+-- One row per identify call as delivered.
+{%- set columns = adapter.get_columns_in_relation(source('raw', 'identifies')) if execute else [] %}
+{%- set known = ['id', 'user_id', 'anonymous_id', 'timestamp', 'received_at', 'created_at', '_unparsed', '_load_id'] %}
+with
+
+identifies as (
+
+    select * from {{ source('raw', 'identifies') }}
+
+),
+
+renamed as (
+
+    select
+        {{ clean_text(raw_column(columns, 'id', 'varchar')) }} as row_id,
+        {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
+        {{ clean_text(raw_column(columns, 'anonymous_id', 'varchar')) }} as anonymous_id,
+        {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
+
+        coalesce(
+            cast({{ raw_column(columns, 'timestamp', 'varchar') }} as {{ dbt.type_string() }}),
+            {{ raw_column(columns, '_unparsed', 'varchar') }}
+        ) as row_time_text,
+        {{ trait_columns(columns, known, ['email', 'name', 'role'], ['created_at']) }},
+
+        {{ raw_time(columns, 'timestamp') }} as row_at,
+        coalesce(
+            {{ raw_time(columns, 'received_at') }}, {{ raw_time(columns, 'timestamp') }}
+        ) as received_at
+    from identifies
+
+)
+
+select * from renamed

@@ -1,0 +1,35 @@
+-- One row per track call as delivered.
+{%- set columns = adapter.get_columns_in_relation(source('raw', 'tracks')) if execute else [] %}
+with
+
+tracks as (
+
+    select * from {{ source('raw', 'tracks') }}
+
+),
+
+renamed as (
+
+    select
+        {{ clean_text(raw_column(columns, 'id', 'varchar')) }} as event_id,
+        {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
+        {{ clean_text(raw_column(columns, 'anonymous_id', 'varchar')) }} as anonymous_id,
+        {{ clean_text(raw_column(columns, 'context_group_id', 'varchar')) }} as account_id,
+        {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
+
+        {{ clean_text(raw_column(columns, 'event', 'varchar')) }} as event_name,
+        cast({{ raw_column(columns, 'properties', 'varchar') }} as {{ dbt.type_string() }}) as properties,
+        coalesce(
+            cast({{ raw_column(columns, 'timestamp', 'varchar') }} as {{ dbt.type_string() }}),
+            {{ raw_column(columns, '_unparsed', 'varchar') }}
+        ) as event_time_text,
+
+        {{ raw_time(columns, 'timestamp') }} as event_at,
+        coalesce(
+            {{ raw_time(columns, 'received_at') }}, {{ raw_time(columns, 'timestamp') }}
+        ) as received_at
+    from tracks
+
+)
+
+select * from renamed
