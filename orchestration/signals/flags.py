@@ -84,7 +84,7 @@ FACTS: dict[Entity, pl.Schema] = {
             "engagement_score": pl.Float64(),
             "window_days": pl.Int64(),
             "activation_rate": pl.Float64(),
-            "is_user_benchmark_thin": pl.Boolean(),
+            "is_benchmark_thin": pl.Boolean(),
             "last_seen_date": pl.Date(),
         }
     ),
@@ -407,7 +407,7 @@ def _champion(given: Parameters) -> Finding:
 
     A user level without steps leaves the rate null; then the other two decide.
     """
-    score = _trusted("engagement_score", "is_user_benchmark_thin")
+    score = _trusted("engagement_score", "is_benchmark_thin")
     rate = pl.col("activation_rate")
     share = (
         pl.when(pl.col("account_engagement_points") > 0)

@@ -20,3 +20,9 @@ HISTORY_WEEKS = BASELINE_GAP_WEEKS + BASELINE_WEEKS
 
 TREND_WEEKS = 8
 """Slope and its test look at weeks 0 to 7."""
+
+MIN_TREND_WEEKS = 5
+"""Below, no direction: with four weeks even a perfect fall has a p of 0.09."""
+
+MIN_BASELINE_WEEKS = 4
+"""Below, no baseline: a month of one's own past, at least."""
