@@ -295,9 +295,9 @@ class Drawer:
         self.size = size
         self.as_of = chance.choice(AS_OF_DATES)
         self.timezone = chance.choice(TIMEZONES)
-        self.days = chance.randint(size.days // 8, size.days)
+        self.days = self.rather_many(size.days)
         self.first = self.as_of - timedelta(days=self.days - 1)
-        self.accounts = ACCOUNTS[: chance.randint((size.accounts + 1) // 2, size.accounts)]
+        self.accounts = ACCOUNTS[: self.rather_many(size.accounts)]
         self.users = [f"u{n}" for n in range(chance.randint(1, size.users))]
         self.devices = [f"d{n}" for n in range(max(2, size.users // 3))]
         self.homes = {
@@ -310,6 +310,10 @@ class Drawer:
     def often(self, share: float) -> bool:
         """Return true in this share of the cases."""
         return self.chance.random() < share
+
+    def rather_many(self, most: int) -> int:
+        """Return a number from one on, the higher ones more often."""
+        return max(self.chance.randint(1, most), self.chance.randint(1, most))
 
     def of_few(self, values: list[str]) -> str:
         """Return one of the values, the first ones more often."""
@@ -505,7 +509,7 @@ class Drawer:
 
     def raw(self) -> Tables:
         """Return the raw tables."""
-        count = self.chance.randint(self.size.events // 2, self.size.events)
+        count = self.rather_many(self.size.events)
         tracks = [self.track(number) for number in range(count)]
         if self.often(0.02):
             self.chance.choice(tracks)["timestamp"] = OLDEST
