@@ -1,0 +1,248 @@
+"""The commands: they read flags, start what does the work, and show what comes of it.
+
+Heavy imports stand inside the commands, so that `--help` and `check` answer at once.
+"""
+# ruff: noqa: PLC0415
+
+import shutil
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestration.errors import InputError, RunError
+from orchestration.project import CHECKOUT, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestration.execution import Listener
+
+FOLDER = click.Path(path_type=Path)
+RAW = click.option("--raw", type=FOLDER, metavar="DIR", help="Landing folder of raw files.")
+WAREHOUSE = click.option("--warehouse", type=FOLDER, metavar="DIR", help="Folder of the warehouse.")
+
+DEMO = CHECKOUT / "data" / "demo"
+DEMO_MARK = ".accountpulse-demo"
+
+
+class Day(click.ParamType[date]):
+    """A date in the form 2026-01-31."""
+
+    name = "date"
+
+    def convert(
+        self, value: str | date, param: click.Parameter | None, ctx: click.Context | None
+    ) -> date:
+        """The date, or a usage error."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"'{value}' is not a date like 2026-01-31", param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="accountpulse")
+def cli() -> None:
+    """Activation and weighted engagement per user and account, from raw product events."""
+
+
+@cli.command()
+@RAW
+@WAREHOUSE
+@click.option("--as-of", type=Day(), help="Last full day to describe; default: yesterday.")
+@click.option("--from", "from_date", type=Day(), help="Restate the days from here on.")
+@click.option("--full-refresh", is_flag=True, help="Build everything anew.")
+def run(
+    raw: Path | None,
+    warehouse: Path | None,
+    as_of: date | None,
+    from_date: date | None,
+    full_refresh: bool,
+) -> None:
+    """Load what is new, bring the marts to the as-of date, test and publish them."""
+    settings = Settings.resolve(raw=raw, warehouse=warehouse)
+    _run(settings, as_of, from_date=from_date, full_refresh=full_refresh)
+
+
+@cli.command()
+@RAW
+@WAREHOUSE
+def check(raw: Path | None, warehouse: Path | None) -> None:
+    """Check dials and raw layout; write nothing."""
+    settings = Settings.resolve(raw=raw, warehouse=warehouse)
+    for line in _checked(settings):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("sql")
+@WAREHOUSE
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many rows; table: 100.")
+@click.option("--work", is_flag=True, help="Ask the work file instead, while nobody writes it.")
+def query(sql: str, warehouse: Path | None, form: str, limit: int | None, work: bool) -> None:
+    """Ask the published marts in SQL, read-only."""
+    from orchestration import report
+
+    settings = Settings.resolve(warehouse=warehouse)
+    if not work and not settings.published_db.exists():
+        raise RunError(f"nothing is published in {settings.warehouse} yet: accountpulse run")
+    report.print_query(settings.work_db if work else settings.published_db, sql, form, limit)
+
+
+@cli.command()
+@click.option("--accounts", type=click.IntRange(min=1), required=True, help="Accounts to make.")
+@click.option("--days", type=click.IntRange(min=1), required=True, help="Days of history.")
+@click.option("--events", type=click.IntRange(min=1), help="About so many events.")
+@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Where the files go.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data.")
+@click.option("--until", type=Day(), help="Last day of the data; default: yesterday.")
+def simulate(
+    *, accounts: int, days: int, events: int | None, out: Path, seed: int, until: date | None
+) -> None:
+    """Make raw data of a video-collaboration product with known truths."""
+    until = until or Settings.resolve().yesterday()
+    _simulate(out, accounts=accounts, days=days, events=events, until=until, seed=seed)
+
+
+@cli.command()
+@click.option("--accounts", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option("--days", type=click.IntRange(min=1), default=180, show_default=True)
+@click.option("--events", type=click.IntRange(min=1), default=1_000_000, show_default=True)
+@click.option("--folder", type=FOLDER, default=DEMO, metavar="DIR", help="Where the demo lives.")
+def demo(accounts: int, days: int, events: int, folder: Path) -> None:
+    """Simulate a product's raw data up to yesterday, run everything on it, show the answers."""
+    from orchestration import report
+
+    _clear_demo(folder)
+    until = Settings.resolve(raw=folder, warehouse=folder, seeds=CHECKOUT / "seeds").yesterday()
+    raw = folder / "raw"
+    _simulate(raw, accounts=accounts, days=days, events=events, until=until, seed=1)
+    settings = Settings.resolve(folder / "raw", folder / "warehouse", CHECKOUT / "seeds")
+    _run(settings, until)
+    report.print_demo(settings)
+
+
+def _clear_demo(folder: Path) -> None:
+    """Makes room for a new demo, in a folder that is the demo's own."""
+    mark = folder / DEMO_MARK
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise InputError(f"{folder}: has other things in it; give the demo a folder of its own")
+    for part in ("raw", "warehouse"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+def _simulate(
+    out: Path, *, accounts: int, days: int, events: int | None, until: date, seed: int
+) -> None:
+    from orchestration.simulate import simulate as generate
+
+    begun = time.monotonic()
+    generate(out, accounts=accounts, days=days, events=events, until=until, seed=seed)
+    click.echo(f"raw data of {accounts} accounts in {out} ({time.monotonic() - begun:.1f} s)")
+
+
+def _checked(settings: Settings) -> list[str]:
+    """Dials and raw layout are as they should be; what there is, in lines.
+
+    Raises:
+        InputError: they are not.
+    """
+    from orchestration.dials import load_dials
+
+    dials = load_dials(settings.seeds)
+    return [f"dials are right: {settings.seeds} ({dials.fingerprint[:12]})"]
+
+
+def _run(
+    settings: Settings,
+    as_of: date | None,
+    *,
+    from_date: date | None = None,
+    full_refresh: bool = False,
+) -> None:
+    from orchestration import report
+
+    begun = time.monotonic()
+    day = _as_of(settings, as_of)
+    if from_date and from_date > day:
+        raise InputError(f"--from {from_date} is after the as-of date {day}")
+    _checked(settings)
+    click.echo(f"accountpulse as of {day}: {settings.raw or 'raw tables'} -> {settings.warehouse}")
+
+    with report.progress() as listener:
+        _execute(settings, day, from_date, full_refresh, listener)
+    report.print_summary(settings, time.monotonic() - begun)
+
+
+def _execute(
+    settings: Settings,
+    as_of: date,
+    from_date: date | None,
+    full_refresh: bool,
+    listener: "Listener",
+) -> None:
+    from orchestration.execution import execute
+
+    execute(settings, as_of, from_date=from_date, full_refresh=full_refresh, listener=listener)
+
+
+def _as_of(settings: Settings, asked: date | None) -> date:
+    """The as-of date: yesterday, or a day that is over.
+
+    Raises:
+        InputError: the day is not over yet.
+    """
+    yesterday = settings.yesterday()
+    if asked and asked > yesterday:
+        raise InputError(
+            f"--as-of {asked}: this day is not over in {settings.timezone};"
+            f" the last full day is {yesterday}"
+        )
+    return asked or yesterday
+
+
+def main() -> None:
+    """Entry point of the console script: an exit code and plain sentences, never a traceback."""
+    sys.exit(_exit_code(lambda: cli.main(prog_name="accountpulse", standalone_mode=False)))
+
+
+def _exit_code(command: "Callable[[], object]") -> int:
+    try:
+        command()
+    except InputError as error:
+        return _told(error.problems, 2)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except RunError as error:
+        return _told(str(error).splitlines(), 1)
+    except (click.Abort, KeyboardInterrupt):
+        return _told(["stopped; what is published is as it was"], 1)
+    except OSError as error:
+        return _told([str(error)], 1)
+    return 0
+
+
+def _told(lines: list[str], code: int) -> int:
+    for line in lines:
+        click.echo(line, err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The publication as an asset: the one that has a calendar, one partition per as-of date."""
+
+import dagster as dg
+
+from orchestration import runs
+from orchestration.defs.dbt import dbt_after_signals, dbt_models
+from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
+from orchestration.dials import load_dials
+from orchestration.project import Settings, code_fingerprint
+from orchestration.publish import SCHEMAS, publish, run_name
+
+CALENDAR = dg.DailyPartitionsDefinition(
+    start_date="2000-01-01", timezone=Settings.resolve().timezone
+)
+
+
+def _published_keys() -> list[dg.AssetKey]:
+    keys = [*dbt_models.keys, *dbt_after_signals.keys]
+    return sorted(key for key in keys if key.path[0] in SCHEMAS)
+
+
+@dg.asset(
+    name="published_marts",
+    group_name="publication",
+    owners=OWNERS,
+    kinds={"duckdb", "parquet"},
+    deps=_published_keys(),
+    partitions_def=CALENDAR,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(name=name, type=kind.split()[0], description=text)
+                for name, (kind, text) in runs.COLUMNS.items()
+            ]
+        )
+    },
+)
+def published_marts(
+    context: dg.AssetExecutionContext, warehouse: Warehouse
+) -> dg.MaterializeResult[None]:
+    """One folder per run: what readers open, a DuckDB file and the same tables as Parquet.
+
+    The last step of a run: only when every check has passed is `current` pointed at the new folder.
+    Each version adds its row to `ops.runs`, whose columns are shown here.
+    """
+    with told_plainly():
+        settings = warehouse.settings
+        request = Request.of(context, settings)
+        connection = warehouse.connect()
+        try:
+            name = run_name(settings.published, runs.known(connection), request.as_of)
+            runs.record(
+                connection,
+                runs.Run(
+                    run_id=name,
+                    dial_fingerprint=load_dials(settings.seeds).fingerprint,
+                    code_fingerprint=code_fingerprint(),
+                    timezone=settings.timezone,
+                    as_of=request.as_of,
+                    from_date=request.from_date,
+                ),
+            )
+            version = publish(connection, settings.published, name)
+        finally:
+            connection.close()
+    rows = "\n".join(f"| {t.schema}.{t.name} | {t.row_count:,} |" for t in version.tables)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(table.row_count for table in version.tables),
+            "run_id": version.folder.name,
+            "as_of_date": request.as_of.isoformat(),
+            "folder": dg.MetadataValue.path(version.folder),
+            "tables": dg.MetadataValue.md(f"| table | rows |\n|---|---:|\n{rows}"),
+        }
+    )

@@ -1,0 +1,93 @@
+"""What comes in, as assets: the dials, checked, and the raw tables, landed."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+
+from orchestration import landing
+from orchestration.defs.resources import OWNERS, Warehouse, told_plainly
+from orchestration.dials import FILES, check_traits, load_dials
+from orchestration.errors import InputError
+
+ROWS = {
+    "tracks": "One row per delivered track call; delivered at least once, in any order, late.",
+    "identifies": "One row per delivered identify call: who an anonymous id is, traits of users.",
+    "groups": "One row per delivered group call: who joined which account, traits of accounts.",
+}
+
+
+@dg.asset(group_name="dials", owners=OWNERS, kinds={"csv"}, key=["dials"])
+def dials(warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """The dial files, checked before anything is written: a wrong one ends the run here."""
+    with told_plainly():
+        checked = load_dials(warehouse.settings.seeds)
+    rows = {file: len(getattr(checked, file)) for file in FILES}
+    table = "\n".join(f"| {file}.csv | {count} |" for file, count in rows.items())
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(rows.values()),
+            "fingerprint": checked.fingerprint,
+            "folder": dg.MetadataValue.path(warehouse.settings.seeds),
+            "files": dg.MetadataValue.md(f"| file | rows |\n|---|---:|\n{table}"),
+        }
+    )
+
+
+def _columns(table: str) -> dg.TableSchema:
+    """The raw layout's columns; a table may bring further traits."""
+    kinds = {"text": "varchar", "time": "timestamp", "integer": "bigint"}
+    laid_out = {name: kinds[kind] for name, kind in landing.LAYOUT[table].items()}
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=name,
+                type=kind.lower(),
+                constraints=dg.TableColumnConstraints(nullable=name not in landing.REQUIRED[table]),
+            )
+            for name, kind in (laid_out | landing.OWN_COLUMNS).items()
+        ]
+    )
+
+
+@dg.multi_asset(
+    name="landing",
+    specs=[
+        dg.AssetSpec(
+            ["raw", table],
+            deps=[dials],
+            description=description,
+            group_name="raw",
+            owners=OWNERS,
+            kinds={"duckdb"},
+            metadata={"dagster/column_schema": _columns(table)},
+        )
+        for table, description in ROWS.items()
+    ],
+)
+def raw_tables(
+    context: dg.AssetExecutionContext, warehouse: Warehouse
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """New files of the landing folder, each loaded once; tables that are there stay as they are."""
+    settings = warehouse.settings
+    with told_plainly(), closing(warehouse.connect()) as connection:
+        plan = landing.inspect(settings.raw, connection)
+        problems = check_traits(
+            load_dials(settings.seeds), plan.columns("identifies"), plan.columns("groups")
+        )
+        if problems:
+            raise InputError(problems)
+        landed = landing.load(connection, plan)
+        for table in ROWS:
+            ((count,),) = connection.execute(f"select count(*) from raw.{table}").fetchall()
+            brought = landed.tables[table]
+            context.log.info("%s: %s new rows, %s new files", table, brought.rows, brought.files)
+            yield dg.MaterializeResult(
+                asset_key=["raw", table],
+                metadata={
+                    "dagster/row_count": count,
+                    "new_rows": brought.rows,
+                    "new_files": brought.files,
+                },
+            )

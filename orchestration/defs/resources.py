@@ -1,0 +1,127 @@
+"""What assets are given when they run: the warehouse, locked for one writer, and what the run asks.
+
+No asset stands here, and nothing that could run without Dagster.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import duckdb
+
+from orchestration.errors import InputError, RunError
+from orchestration.lock import writer_lock
+from orchestration.project import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FROM_DATE_TAG = "accountpulse/from_date"
+FULL_REFRESH_TAG = "accountpulse/full_refresh"
+OWNERS = ["team:product-analytics"]
+
+WAIT_SECONDS = 6 * 60 * 60
+"""A scheduled run or a backfill waits this long for another writer."""
+
+NOT_WORTH_A_RETRY = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT}
+
+
+class Warehouse(dg.ConfigurableResource["Warehouse"]):
+    """The warehouse folder and what fills it; a run that uses it holds the writer lock throughout.
+
+    Args:
+        raw: landing folder; empty where there is none.
+        warehouse: folder of the work file and of everything published.
+        seeds: folder of the dials.
+        timezone: reporting time zone.
+    """
+
+    raw: str
+    warehouse: str
+    seeds: str
+    timezone: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Warehouse":
+        """The resource that stands for these settings."""
+        return cls(
+            raw=str(settings.raw or ""),
+            warehouse=str(settings.warehouse),
+            seeds=str(settings.seeds),
+            timezone=settings.timezone,
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The same as plain settings."""
+        return Settings(
+            raw=Path(self.raw) if self.raw else None,
+            warehouse=Path(self.warehouse),
+            seeds=Path(self.seeds),
+            timezone=self.timezone,
+        )
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
+        """Takes the writer lock for the length of the run; waits for another writer."""
+        say = context.log.warning if context.log else None
+        with writer_lock(self.settings.lock_file, wait_seconds=WAIT_SECONDS, on_wait=say):
+            yield self
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Opens the work file for writing; the caller closes it before the asset ends."""
+        return self.settings.connect()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked to bring about.
+
+    Args:
+        as_of: the day that the marts are to describe.
+        from_date: first day of the range to restate, if one was asked for.
+        full_refresh: everything is to be built anew.
+    """
+
+    as_of: date
+    from_date: date | None
+    full_refresh: bool
+
+    @classmethod
+    def of(cls, context: dg.AssetExecutionContext, settings: Settings) -> "Request":
+        """Reads the run's partition (of a range the newest) and tags; else yesterday.
+
+        Unpartitioned assets have no partition of their own: they read the run's.
+        """
+        tags: Mapping[str, str] = context.run.tags
+        newest = tags.get("dagster/asset_partition_range_end") or tags.get("dagster/partition")
+        first = tags.get("dagster/asset_partition_range_start") or tags.get(FROM_DATE_TAG)
+        return cls(
+            as_of=date.fromisoformat(newest) if newest else settings.yesterday(),
+            from_date=date.fromisoformat(first) if first else None,
+            full_refresh=tags.get(FULL_REFRESH_TAG) == "true",
+        )
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Turns an error of an asset's work into what Dagster should do about it.
+
+    Wrong input, a failed check, a full or unwritable disk stay wrong: no retry. Other trouble with
+    files may pass: two more attempts. Anything else is a defect and goes through as it is.
+    """
+    try:
+        yield
+    except (InputError, RunError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except OSError as error:
+        if error.errno in NOT_WORTH_A_RETRY:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.RetryRequested(max_retries=2, seconds_to_wait=5) from error
+    except duckdb.IOException as error:
+        raise dg.RetryRequested(max_retries=2, seconds_to_wait=5) from error

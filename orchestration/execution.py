@@ -1,0 +1,202 @@
+"""A run: the daily job, executed in this process against the warehouse's own Dagster instance.
+
+The same job that the schedule launches and the UI shows; here it is only started and listened to.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from orchestration.errors import RunError
+from orchestration.lock import writer_lock
+from orchestration.project import Settings
+
+JOB = "daily_refresh"
+STARTED_BY = {"accountpulse/started_by": "command"}
+
+INSTANCE: dict[str, Any] = {
+    "telemetry": {"enabled": False},
+    # Runs queue up: backfills one after the other. Beside them the writer lock keeps the order.
+    "concurrency": {
+        "runs": {"tag_concurrency_limits": [{"key": "dagster/backfill", "limit": 1}]},
+    },
+    "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
+    "run_monitoring": {"enabled": True, "start_timeout_seconds": 600},
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Something that happened in a run.
+
+    Args:
+        kind: `step` begun, `asset` made, `check` done, or a `retry`.
+        name: of the step, asset or check.
+        row_count: rows of the asset; None for a view.
+        seconds: that it took, where known.
+        passed: what a check found.
+        warned: a check that failed, but must not stop the run.
+    """
+
+    kind: str
+    name: str
+    row_count: int | None = None
+    seconds: float | None = None
+    passed: bool = True
+    warned: bool = False
+
+
+Listener = Callable[[Progress], None]
+
+_listeners: list[Listener] = []
+
+
+@dg.logger(description="Hands what happens in a run to whoever listens in this process.")
+def listened(_context: dg.InitLoggerContext) -> logging.Logger:
+    """A Dagster logger without output of its own."""
+    logger = logging.getLogger("accountpulse.listened")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.handlers = [_Handler()]
+    return logger
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "dagster_meta", {}).get("dagster_event")
+        progress = _progress(event) if event else None
+        if progress:
+            for listener in _listeners:
+                listener(progress)
+
+
+def _progress(event: Any) -> Progress | None:  # noqa: ANN401 - Dagster does not export the type
+    match event.event_type_value:
+        case "STEP_START":
+            return Progress("step", event.step_key)
+        case "STEP_UP_FOR_RETRY":
+            return Progress("retry", event.step_key)
+        case "ASSET_MATERIALIZATION":
+            made = event.event_specific_data.materialization
+            return Progress(
+                "asset",
+                ".".join(made.asset_key.path),
+                row_count=_number(made.metadata.get("dagster/row_count")),
+                seconds=_number(made.metadata.get("seconds")),
+            )
+        case "ASSET_CHECK_EVALUATION":
+            check = event.event_specific_data
+            warned = not check.passed and check.severity == dg.AssetCheckSeverity.WARN
+            return Progress("check", check.check_name, passed=check.passed, warned=warned)
+    return None
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401 - an integer or a float, as it was given
+    return None if value is None else value.value
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The warehouse's Dagster instance, made on first use; `dagster dev` shows the same."""
+    prepare_instance(settings)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def prepare_instance(settings: Settings) -> None:
+    """Makes the instance's folder with our settings, where there is none yet."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    file = settings.dagster_home / "dagster.yaml"
+    if not file.exists():
+        file.write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
+
+
+def execute(
+    settings: Settings,
+    as_of: date,
+    *,
+    from_date: date | None = None,
+    full_refresh: bool = False,
+    listener: Listener | None = None,
+) -> str:
+    """Runs the daily job for one as-of date.
+
+    Args:
+        settings: the warehouse and what fills it.
+        as_of: the day that the marts are to describe.
+        from_date: first day of the range to restate.
+        full_refresh: everything is to be built anew.
+        listener: told what happens, as it happens.
+
+    Returns:
+        The id of the Dagster run.
+
+    Raises:
+        LockedError: another process writes the warehouse.
+        RunError: the run failed; the message says what, where, and what to do.
+    """
+    os.environ |= settings.environment
+    with writer_lock(settings.lock_file), dagster_instance(settings) as instance:
+        _close_dead_runs(instance)
+        # Only now: definitions read the settings from the environment, and parse the dbt project.
+        from orchestration.definitions import defs  # noqa: PLC0415
+        from orchestration.defs.resources import FROM_DATE_TAG, FULL_REFRESH_TAG  # noqa: PLC0415
+
+        tags = dict(STARTED_BY)
+        if from_date:
+            tags[FROM_DATE_TAG] = from_date.isoformat()
+        if full_refresh:
+            tags[FULL_REFRESH_TAG] = "true"
+        if listener:
+            _listeners.append(listener)
+        try:
+            result = defs.resolve_job_def(JOB).execute_in_process(
+                instance=instance,
+                partition_key=as_of.isoformat(),
+                tags=tags,
+                run_config={"loggers": {"listened": {}}},
+                raise_on_error=False,
+            )
+        finally:
+            if listener:
+                _listeners.remove(listener)
+        if not result.success:
+            raise RunError("\n".join(_failures(result)) or f"run {result.run_id} failed")
+        return result.run_id
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What went wrong, in the words of the step that failed."""
+    events = result.filter_events(lambda event: event.is_failure)
+    steps = [event for event in events if event.is_step_failure]
+    told = []
+    for event in steps or events:
+        data = event.event_specific_data
+        failure = getattr(data, "user_failure_data", None)
+        error = getattr(data, "error", None)
+        if failure and failure.description:
+            told.append(f"{event.step_key}: {failure.description}")
+        elif error and event.step_key:
+            cause = error.cause or error
+            told.append(f"{event.step_key}: {cause.message.strip()}")
+        elif error:
+            told.append(error.message.strip())
+    return told
+
+
+def _close_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Says of runs whose process was killed that they failed.
+
+    Whoever holds the writer lock knows that no other command works on this warehouse.
+    """
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=STARTED_BY)
+    for run in instance.get_runs(started):
+        instance.report_run_failed(run, "the process that ran it was killed")

@@ -1,0 +1,256 @@
+"""Where everything is: settings, every path, the dbt project and its manifest.
+
+Nothing here opens the warehouse, and nothing heavy is imported before it is needed.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+
+from orchestration.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    import duckdb
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DBT_PROJECT = CHECKOUT / "dbt_project"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one warehouse is made from, and the paths in it; all paths absolute.
+
+    Args:
+        raw: landing folder; None where the raw tables are brought by other means.
+        warehouse: folder of the work file and of everything published.
+        seeds: folder of the dials.
+        timezone: IANA name of the reporting time zone, in which days are cut.
+    """
+
+    raw: Path | None
+    warehouse: Path
+    seeds: Path
+    timezone: str
+
+    @classmethod
+    def resolve(
+        cls,
+        raw: str | Path | None = None,
+        warehouse: str | Path | None = None,
+        seeds: str | Path | None = None,
+    ) -> "Settings":
+        """Settings from flags, then the environment, then the defaults inside the checkout.
+
+        Raises:
+            InputError: a folder that was asked for is not there, or the time zone is unknown.
+        """
+        asked = raw or os.environ.get("ACCOUNTPULSE_RAW")
+        landing: Path | None = Path(asked or CHECKOUT / "data" / "raw").absolute()
+        seeds = Path(seeds or os.environ.get("ACCOUNTPULSE_SEEDS") or CHECKOUT / "seeds")
+        warehouse = Path(
+            warehouse or os.environ.get("ACCOUNTPULSE_WAREHOUSE") or CHECKOUT / "data" / "warehouse"
+        )
+        problems = []
+        if landing is not None and not landing.is_dir():
+            if asked:
+                problems.append(f"{asked}: no such folder of raw data")
+            landing = None
+        if not seeds.is_dir():
+            problems.append(f"{seeds}: no such folder of dials")
+        name = os.environ.get("ACCOUNTPULSE_REPORTING_TIMEZONE") or str(
+            dbt_project_file()["vars"]["reporting_timezone"]
+        )
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            problems.append(f"reporting time zone '{name}' is not known")
+        if problems:
+            raise InputError(problems)
+        return cls(
+            raw=landing, warehouse=warehouse.absolute(), seeds=seeds.absolute(), timezone=name
+        )
+
+    @property
+    def work_db(self) -> Path:
+        """The writer's DuckDB file."""
+        return self.warehouse / "work.duckdb"
+
+    @property
+    def lock_file(self) -> Path:
+        """File of the writer lock."""
+        return self.warehouse / ".writer.lock"
+
+    @property
+    def published(self) -> Path:
+        """Folder of the published runs."""
+        return self.warehouse / "published"
+
+    @property
+    def published_db(self) -> Path:
+        """The DuckDB file that readers open."""
+        return self.published / "current" / "accountpulse.duckdb"
+
+    @property
+    def dbt_target(self) -> Path:
+        """What dbt compiles and remembers, per warehouse."""
+        return self.warehouse / ".dbt"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: `DAGSTER_HOME`, or a folder of the warehouse."""
+        return Path(os.environ.get("DAGSTER_HOME") or self.warehouse / ".dagster").absolute()
+
+    @property
+    def memory_limit(self) -> str:
+        """How much memory DuckDB may take before it spills to disk."""
+        return os.environ.get("ACCOUNTPULSE_MEMORY_LIMIT") or "4GB"
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables: what dbt's files and child processes read."""
+        told = {
+            "ACCOUNTPULSE_WAREHOUSE": str(self.warehouse),
+            "ACCOUNTPULSE_SEEDS": str(self.seeds),
+            "ACCOUNTPULSE_WORK_DB": str(self.work_db),
+            "ACCOUNTPULSE_REPORTING_TIMEZONE": self.timezone,
+            "ACCOUNTPULSE_MEMORY_LIMIT": self.memory_limit,
+        }
+        return told | ({"ACCOUNTPULSE_RAW": str(self.raw)} if self.raw else {})
+
+    def today(self) -> date:
+        """The current day in the reporting time zone."""
+        return datetime.now(ZoneInfo(self.timezone)).date()
+
+    def yesterday(self) -> date:
+        """The last full day in the reporting time zone."""
+        return self.today() - timedelta(days=1)
+
+    def connect(self) -> "duckdb.DuckDBPyConnection":
+        """Opens the work file for writing, configured as dbt's own connections are.
+
+        Within one process DuckDB shares a file among connections only if all ask for the same
+        configuration: hence one place for it, and `profiles.yml`.
+        """
+        import duckdb  # noqa: PLC0415 - a light command does not pay for it
+
+        self.warehouse.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(
+            str(self.work_db),
+            config={"memory_limit": self.memory_limit, "temp_directory": f"{self.work_db}.tmp"},
+        )
+        connection.execute("set TimeZone = 'UTC'")
+        return connection
+
+
+def dbt_project_file() -> dict[str, Any]:
+    """The content of `dbt_project.yml`."""
+    content: dict[str, Any] = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())
+    return content
+
+
+def dbt_arguments(settings: Settings, **variables: str | None) -> list[str]:
+    """What every dbt invocation of a warehouse has in common.
+
+    Args:
+        settings: the warehouse.
+        variables: further dbt vars; those that are None are left to `dbt_project.yml`.
+    """
+    told = {"reporting_timezone": settings.timezone} | {k: v for k, v in variables.items() if v}
+    return [
+        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+        *("--target-path", str(settings.dbt_target), "--log-path", str(settings.dbt_target)),
+        *("--vars", json.dumps(told)),
+        *("--log-level", "none", "--log-level-file", "none", "--no-use-colors"),
+    ]
+
+
+@dataclass(frozen=True)
+class DbtManifest:
+    """A parsed dbt project: as JSON for Dagster, and as dbt itself reads it back.
+
+    Args:
+        json: content of `manifest.json`.
+        parsed: file from which dbt restores its own manifest without parsing.
+    """
+
+    json: dict[str, Any]
+    parsed: Path
+
+
+def manifest(settings: Settings) -> DbtManifest:
+    """The manifest of the dbt project for one warehouse; parsed only if something changed.
+
+    Kept in the warehouse's dbt folder under a key of the project's files, the dial files' names,
+    the reporting time zone and the versions of dbt.
+
+    Raises:
+        RunError: the project does not parse; the message is dbt's.
+    """
+    folder = settings.dbt_target / f"manifest-{_manifest_key(settings)}"
+    if not (folder / "manifest.json").is_file():
+        _parse(settings, folder)
+    return DbtManifest(
+        json=json.loads((folder / "manifest.json").read_bytes()),
+        parsed=folder / "partial_parse.msgpack",
+    )
+
+
+def code_fingerprint() -> str:
+    """SHA-256 (hex) of what turns raw rows into marts: models, signals, versions of the engines."""
+    key = hashlib.sha256()
+    for package in ("duckdb", "numpy", "polars", "scipy"):
+        key.update(f"{package} {importlib.metadata.version(package)}\n".encode())
+    _add_files(key, DBT_PROJECT, {".sql", ".yml"})
+    _add_files(key, CHECKOUT / "orchestration", {".py"})
+    return key.hexdigest()
+
+
+def _manifest_key(settings: Settings) -> str:
+    key = hashlib.sha256()
+    for package in ("dbt-core", "dbt-adapters", "dbt-duckdb", "duckdb"):
+        key.update(f"{package} {importlib.metadata.version(package)}\n".encode())
+    key.update(f"{settings.timezone}\n{settings.seeds}\n{DBT_PROJECT}\n".encode())
+    key.update("\n".join(sorted(p.name for p in settings.seeds.glob("*.csv"))).encode())
+    _add_files(key, DBT_PROJECT, {".sql", ".yml", ".md", ".csv"})
+    return key.hexdigest()[:16]
+
+
+def _add_files(key: "hashlib._Hash", folder: Path, suffixes: set[str]) -> None:
+    """Adds names and contents of a folder's source files, without what tools leave there."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix in suffixes and name.parts[0] not in {"target", "logs"}:
+            key.update(f"\n{name}\n".encode())
+            key.update(path.read_bytes())
+
+
+def _parse(settings: Settings, folder: Path) -> None:
+    """Parses the project into `folder`, which appears only when it is complete."""
+    import shutil  # noqa: PLC0415 - only on the first run after a change
+
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - the same
+
+    os.environ |= settings.environment
+    fresh = folder.with_suffix(f".{os.getpid()}")
+    try:
+        fresh.mkdir(parents=True, exist_ok=True)
+        arguments = dbt_arguments(settings)
+        arguments[arguments.index("--target-path") + 1] = str(fresh)
+        result = dbtRunner().invoke(["parse", *arguments])
+        if not result.success:
+            raise RunError(f"the dbt project does not parse: {result.exception}")
+        for old in settings.dbt_target.glob("manifest-*"):
+            if old != fresh:
+                shutil.rmtree(old, ignore_errors=True)
+        fresh.replace(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
