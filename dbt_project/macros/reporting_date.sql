@@ -11,6 +11,6 @@
     {%- if var("reporting_timezone") == "UTC" -%}
         cast({{ expression }} as date)
     {%- else -%}
-        cast(({{ expression }} at time zone 'UTC') at time zone '{{ var("reporting_timezone") }}' as date)
+        cast((({{ expression }}) at time zone 'UTC') at time zone '{{ var("reporting_timezone") }}' as date)
     {%- endif -%}
 {%- endmacro %}

@@ -1,8 +1,12 @@
-{# The select list of trait columns named trait_<name>: every raw column that is not one of the layout's own; times parsed, text cleaned. #}
-{% macro trait_columns(columns, known, texts, times) -%}
+{# The select list of trait columns named trait_<name>: every raw column that is not one of the layout's own;
+   text cleaned, times and whole numbers parsed (null if unreadable). #}
+{% macro trait_columns(columns, known, texts, times, numbers=[]) -%}
     {%- set names = columns | map(attribute='name') | map('lower') | reject('in', known) | list -%}
-    {%- for name in (texts + names) | unique | reject('in', times) %}
+    {%- for name in (texts + names) | unique | reject('in', times + numbers) %}
         {{ clean_text(raw_column(columns, name, 'varchar')) }} as {{ adapter.quote('trait_' ~ name) }},
+    {%- endfor %}
+    {%- for name in numbers %}
+        try_cast({{ raw_column(columns, name, 'bigint') }} as bigint) as {{ adapter.quote('trait_' ~ name) }},
     {%- endfor %}
     {%- for name in times %}
         {{ raw_time(columns, name) }} as {{ adapter.quote('trait_' ~ name) }}{{ ',' if not loop.last }}

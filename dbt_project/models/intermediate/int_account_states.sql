@@ -31,7 +31,7 @@ trial_ends as (
 
     select
         account_id,
-        {{ reporting_date('cast(trait_value as ' ~ dbt.type_timestamp() ~ ')') }} as expiry_date,
+        {{ reporting_date(utc_timestamp('trait_value')) }} as expiry_date,
         valid_from,
         valid_to
     from traits

@@ -22,7 +22,7 @@ renamed as (
             cast({{ raw_column(columns, 'timestamp', 'varchar') }} as {{ dbt.type_string() }}),
             {{ raw_column(columns, '_unparsed', 'varchar') }}
         ) as row_time_text,
-        {{ trait_columns(columns, known, ['name', 'plan', 'status', 'seats', 'mrr'], times) }},
+        {{ trait_columns(columns, known, ['name', 'plan', 'status'], times, ['seats', 'mrr']) }},
 
         {{ raw_time(columns, 'timestamp') }} as row_at,
         coalesce(

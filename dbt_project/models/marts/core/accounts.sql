@@ -56,11 +56,11 @@ described as (
         states.plan,
         states.account_status,
         current_traits.traits,
-        try_cast(current_traits.seats as bigint) as seat_count,
-        try_cast(current_traits.mrr as bigint) as mrr,
+        cast(current_traits.seats as bigint) as seat_count,
+        cast(current_traits.mrr as bigint) as mrr,
         coalesce(user_counts.user_count, 0) as user_count,
         {%- for trait in ['trial_ends', 'contract_started', 'contract_ends', 'canceled'] %}
-        {{ reporting_date('cast(current_traits.' ~ trait ~ '_at as ' ~ dbt.type_timestamp() ~ ')') }} as {{ trait }}_date,
+        {{ reporting_date(utc_timestamp('current_traits.' ~ trait ~ '_at')) }} as {{ trait }}_date,
         {%- endfor %}
         accounts.first_seen_date,
         accounts.last_seen_date
