@@ -27,6 +27,9 @@ BAD_ROWS = 0.0012
 SCRIPTED_AT_MOST = 0.3
 """Scripted rows (first steps of new users and the like) as a share of all rows, at most."""
 
+_NUMBERS = 16384
+"""Room for the events of one member and day in a row's key."""
+
 FATES = (
     "counted",
     "duplicate",
@@ -260,7 +263,7 @@ class ActivityWriter:
                 where kind = {NORMAL} and first_day >= 3 and not in_two_accounts
             )
             select
-                member_no, steps.day, 4000 + slot as k, event, properties,
+                member_no, steps.day, {_NUMBERS} - 200 + slot as k, event, properties,
                 false as is_before_sign_up
             from steps
             join account_days
@@ -270,7 +273,7 @@ class ActivityWriter:
             where steps.day <= last_day
             union all
             select
-                member_no, first_day - 1 - visit, 4050 + visit,
+                member_no, first_day - 1 - visit, {_NUMBERS} - 100 + visit,
                 if(visit = 0, 'Video Viewed', 'Page Viewed'), null, true
             from visits
             where {_share("draw", 16, 16)} < 0.6
@@ -278,7 +281,7 @@ class ActivityWriter:
         wanted = int(self.events * SCRIPTED_AT_MOST)
         scripted = self._number("select count(*) from script")
         if scripted > wanted:
-            row = f"hash(xor(member_no * 4096 + k, {self.salt[2]}))"
+            row = f"hash(xor(member_no * {_NUMBERS} + k, {self.salt[2]}))"
             self.con.execute(
                 f"delete from script where {_share(row, 0, 20)} >= {wanted / scripted!r}"
             )
@@ -321,9 +324,9 @@ class ActivityWriter:
 
     def _draw(self, first_day: int, last_day: int) -> None:
         """Fill `drawn`: one row per event as it happened."""
-        key = "(member_no * 4096 + day) * 4096 + k"
+        key = f"(member_no * 4096 + day) * {_NUMBERS} + k"
         slot = _small(f"hash(xor(key, {self.salt[4]}))", 0, 10)
-        count = f"least(floor(volume * {self.scale!r} + rounding), 3999)::BIGINT"
+        count = f"least(floor(volume * {self.scale!r} + rounding), {_NUMBERS - 500})::BIGINT"
         self.con.execute(f"""
             create or replace temp table drawn as
             with regular as (

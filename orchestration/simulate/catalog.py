@@ -97,12 +97,13 @@ MIXES: dict[str, dict[str, float]] = {
         BRANDING_OFF: 1,
         "Member Invited": 1,
     },
-    # About half of the features, nothing of the newer ones.
+    # Half of the product: no reviews, branding, analytics or integrations.
     "half": {
         "Video Viewed": 45,
         "Video Uploaded": 22,
         "Video Shared": 8,
-        OLD_COMMENT: 24,
+        OLD_COMMENT: 20,
+        "AI Edit Applied": 4,
         "Member Invited": 1,
     },
     # What is left while an account fades.

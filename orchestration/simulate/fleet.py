@@ -235,15 +235,13 @@ class _FleetBuilder:
         if life.first_user_share is not None and users > 1:
             others = float(weights[1:].sum())
             weights[0] = others * life.first_user_share / (1 - life.first_user_share)
-        intensity = life.intensity * float(self.draw.lognormal(0.0, 0.3))
-        if account.story == "golden":
-            intensity = life.intensity
+        intensity = life.intensity * float(self.draw.lognormal(0.0, life.spread))
         domain = account.name.lower().replace(" ", "-") + ".example"
         end = life.canceled_day if life.canceled_day is not None else self.last
         if life.signed_again_day is not None:
             end = self.last
         for number in range(users):
-            first_day, last_day = self._stay(life, number, end)
+            first_day, last_day = self._stay(life, number, end, is_heavy=float(weights[number]) > 1)
             weight = float(weights[number])
             habit = min(0.2 + 0.25 * weight**0.5 + 0.15 * float(self.draw.random()), 0.95)
             if account.story == "golden" or (number == 0 and life.first_user_share is not None):
@@ -269,7 +267,7 @@ class _FleetBuilder:
                 )
             )
 
-    def _stay(self, life: Life, number: int, end: int) -> tuple[int, int]:
+    def _stay(self, life: Life, number: int, end: int, *, is_heavy: bool) -> tuple[int, int]:
         """First and last day of one user in an account."""
         start = life.first_day
         if number == 0:
@@ -282,7 +280,8 @@ class _FleetBuilder:
         fate = self.draw.random()
         if fate < 0.25 and end > start:  # noqa: PLR2004 a quarter joins later
             return int(self.draw.integers(start, end)), self.last
-        if fate > 0.9 and end > start:  # noqa: PLR2004 a tenth leaves
+        # Who leaves does not carry the account, or it would be another story.
+        if fate > 0.9 and end > start and not is_heavy:  # noqa: PLR2004 a tenth leaves
             return start, int(self.draw.integers(start, end)) + 1
         return start, self.last
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import duckdb
+from duckdb import connect
 
 from orchestration.errors import InputError
 from orchestration.simulate.activity import ActivityWriter, Calendar, TrackCounts
@@ -90,7 +90,7 @@ def simulate(
         accounts=accounts, days=days, events=arguments["events"], until=until, seed=seed
     )
     tell(f"{len(fleet.accounts):,} accounts, {len(fleet.members):,} members")
-    with duckdb.connect() as con:
+    with connect() as con:
         con.execute("set temp_directory = ?", [str(unfinished / "spill")])
         con.execute("set enable_progress_bar = false")
         writer = ActivityWriter(con, fleet, calendar, events=arguments["events"], seed=seed)

@@ -51,7 +51,7 @@ class Life:
         canceled_day: when it cancels; signed_again_day: when it comes back.
         upgrade: day, factor on seats.
         users: fewest and most users.
-        intensity: activity per user against other accounts.
+        intensity: activity per user against other accounts; spread: how far chance moves it.
         fullness: users per seat at the end.
         first_user_share: share of the activity that the first user has; None = no such user.
         first_user_last_day: the day on which the first user falls silent.
@@ -70,6 +70,7 @@ class Life:
     contract_ends_in: int | None = None
     users: tuple[int, int] = (4, 150)
     intensity: float = 1.0
+    spread: float = 0.3
     rhythm: int = OFFICE
     fullness: float = 0.7
     first_user_share: float | None = None
@@ -111,6 +112,7 @@ def golden(draw: Generator, last: int) -> Life:
         [Phase(0, last, 1.0, 1.0, "uploads")],
         paid_day=-210,
         intensity=2.4,
+        spread=0.0,
         rhythm=EVERY_DAY,
         adoption=1.0,
         turnover=False,
@@ -166,9 +168,10 @@ def seasonal(draw: Generator, last: int) -> Life:
 def tiny(draw: Generator, last: int) -> Life:
     """Two or three people, a few events a week."""
     return Life(
-        [Phase(0, last, 0.4, 0.4, "classic")],
+        [Phase(0, last, 0.4, 0.4, "full")],
         paid_day=_old_contract(draw),
         users=(2, 3),
+        adoption=1.0,
         turnover=False,
         calm=QUIET_FLAGS,
     )
@@ -188,11 +191,16 @@ def single_user(draw: Generator, last: int) -> Life:
 
 def fading(draw: Generator, last: int) -> Life:
     """Steady for long, then less every week until today; it has not cancelled yet."""
-    start = max(last - _between(draw, 24, 42), 0)
+    start = max(last - _between(draw, 28, 42), 0)
+    low = max(last - 12, start + 1)
     return Life(
-        [Phase(0, start - 1, 1.0, 1.0, "full"), Phase(start, last, 1.0, 0.08, "thin")],
+        [
+            Phase(0, start - 1, 1.0, 1.0, "full"),
+            Phase(start, low - 1, 0.9, 0.15, "thin"),
+            Phase(low, last, 0.15, 0.05, "thin"),
+        ],
         paid_day=_old_contract(draw),
-        users=(5, 40),
+        users=(8, 40),
         turnover=False,
         contract_ends_in=_between(draw, 120, 300),
         dates={"fades_from": start},
@@ -328,8 +336,9 @@ def trial_ready(draw: Generator, last: int) -> Life:
     return Life(
         [Phase(start, last, 2.0, 2.4, "full")],
         trial=(start, end),
-        users=(5, 12),
-        intensity=1.4,
+        users=(8, 20),
+        intensity=2.8,
+        spread=0.1,
         adoption=1.0,
         turnover=False,
         first_user_share=0.3,
