@@ -7,6 +7,7 @@ Heavy imports stand inside the commands, so that `--help` and `check` answer at 
 import shutil
 import sys
 import time
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestration.errors import InputError, RunError
-from orchestration.project import CHECKOUT, Settings
+from orchestration.project import CHECKOUT, Settings, code_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestration.execution import Listener
 
 FOLDER = click.Path(path_type=Path)
 RAW = click.option("--raw", type=FOLDER, metavar="DIR", help="Landing folder of raw files.")
@@ -75,9 +75,21 @@ def run(
 @WAREHOUSE
 def check(raw: Path | None, warehouse: Path | None) -> None:
     """Check dials and raw layout; write nothing."""
+    from orchestration.dials import check_traits, load_dials
+    from orchestration.landing import inspect
+
     settings = Settings.resolve(raw=raw, warehouse=warehouse)
-    for line in _checked(settings):
-        click.echo(line)
+    dials = load_dials(settings.seeds)
+    with closing(settings.read()) as connection:
+        plan = inspect(settings.raw, connection)
+    problems = check_traits(dials, plan.columns("identifies"), plan.columns("groups"))
+    if problems:
+        raise InputError(problems)
+    click.echo(f"dials   {settings.seeds}: right")
+    click.echo(
+        f"raw     {settings.raw or 'raw tables'}: right; "
+        f"{len(plan.files)} new files, {plan.known_count} known"
+    )
 
 
 @cli.command()
@@ -156,49 +168,55 @@ def _simulate(
     click.echo(f"raw data of {accounts} accounts in {out} ({time.monotonic() - begun:.1f} s)")
 
 
-def _checked(settings: Settings) -> list[str]:
-    """Dials and raw layout are as they should be; what there is, in lines.
-
-    Raises:
-        InputError: they are not.
-    """
-    from orchestration.dials import load_dials
-
-    dials = load_dials(settings.seeds)
-    return [f"dials are right: {settings.seeds} ({dials.fingerprint[:12]})"]
-
-
 def _run(
     settings: Settings,
-    as_of: date | None,
+    asked: date | None,
     *,
     from_date: date | None = None,
     full_refresh: bool = False,
 ) -> None:
-    from orchestration import report
+    from orchestration.dials import load_dials
 
     begun = time.monotonic()
-    day = _as_of(settings, as_of)
-    if from_date and from_date > day:
-        raise InputError(f"--from {from_date} is after the as-of date {day}")
-    _checked(settings)
-    click.echo(f"accountpulse as of {day}: {settings.raw or 'raw tables'} -> {settings.warehouse}")
+    as_of = _as_of(settings, asked)
+    if from_date and from_date > as_of:
+        raise InputError(f"--from {from_date} is after the as-of date {as_of}")
+    dials = load_dials(settings.seeds)
+    if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
+        click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
+    else:
+        click.echo(f"{settings.raw or 'raw tables'} -> {settings.warehouse}, as of {as_of}")
+        _execute(settings, as_of, from_date, full_refresh)
 
-    with report.progress() as listener:
-        _execute(settings, day, from_date, full_refresh, listener)
+    from orchestration import report
+
     report.print_summary(settings, time.monotonic() - begun)
 
 
-def _execute(
-    settings: Settings,
-    as_of: date,
-    from_date: date | None,
-    full_refresh: bool,
-    listener: "Listener",
-) -> None:
+def _execute(settings: Settings, as_of: date, from_date: date | None, full_refresh: bool) -> None:
+    from orchestration import report
     from orchestration.execution import execute
 
-    execute(settings, as_of, from_date=from_date, full_refresh=full_refresh, listener=listener)
+    with report.progress() as listener:
+        execute(settings, as_of, from_date=from_date, full_refresh=full_refresh, listener=listener)
+
+
+def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> bool:
+    """Whether a run would only repeat the published version."""
+    from orchestration import landing, runs
+
+    if not (settings.work_db.exists() and settings.published_db.exists()):
+        return False
+    wanted = runs.Run(
+        run_id="",
+        dial_fingerprint=dial_fingerprint,
+        code_fingerprint=code_fingerprint(),
+        timezone=settings.timezone,
+        as_of=as_of,
+    )
+    with closing(settings.read()) as connection:
+        plan = landing.inspect(settings.raw, connection)
+        return not plan.files and runs.published_already(connection, settings.published, wanted)
 
 
 def _as_of(settings: Settings, asked: date | None) -> date:
@@ -222,23 +240,24 @@ def main() -> None:
 
 
 def _exit_code(command: "Callable[[], object]") -> int:
+    """Runs a command; says on standard error what was wrong."""
+    lines: list[str] = []
+    code = 0
     try:
         command()
     except InputError as error:
-        return _told(error.problems, 2)
-    except click.ClickException as error:
-        error.show()
-        return 2
+        lines, code = error.problems, 2
+    except click.exceptions.NoArgsIsHelpError as error:
+        lines, code = [error.format_message()], 2
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "accountpulse"
+        lines, code = [f"{where}: {error.format_message()}"], 2
     except RunError as error:
-        return _told(str(error).splitlines(), 1)
+        lines, code = str(error).splitlines(), 1
     except (click.Abort, KeyboardInterrupt):
-        return _told(["stopped; what is published is as it was"], 1)
+        lines, code = ["stopped; what is published is as it was"], 1
     except OSError as error:
-        return _told([str(error)], 1)
-    return 0
-
-
-def _told(lines: list[str], code: int) -> int:
+        lines, code = [str(error)], 1
     for line in lines:
         click.echo(line, err=True)
     return code

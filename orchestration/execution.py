@@ -14,7 +14,8 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from orchestration.errors import RunError
+from orchestration.defs.resources import FROM_DATE_TAG, FULL_REFRESH_TAG, INPUT
+from orchestration.errors import InputError, RunError
 from orchestration.lock import writer_lock
 from orchestration.project import Settings
 
@@ -58,14 +59,18 @@ Listener = Callable[[Progress], None]
 _listeners: list[Listener] = []
 
 
-@dg.logger(description="Hands what happens in a run to whoever listens in this process.")
-def listened(_context: dg.InitLoggerContext) -> logging.Logger:
-    """A Dagster logger without output of its own."""
+def _listening_logger(_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("accountpulse.listened")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     logger.handlers = [_Handler()]
     return logger
+
+
+listened = dg.LoggerDefinition(
+    _listening_logger,
+    description="Hands what happens in a run to whoever listens in this process.",
+)
 
 
 class _Handler(logging.Handler):
@@ -148,7 +153,6 @@ def execute(
         _close_dead_runs(instance)
         # Only now: definitions read the settings from the environment, and parse the dbt project.
         from orchestration.definitions import defs  # noqa: PLC0415
-        from orchestration.defs.resources import FROM_DATE_TAG, FULL_REFRESH_TAG  # noqa: PLC0415
 
         tags = dict(STARTED_BY)
         if from_date:
@@ -169,27 +173,31 @@ def execute(
             if listener:
                 _listeners.remove(listener)
         if not result.success:
-            raise RunError("\n".join(_failures(result)) or f"run {result.run_id} failed")
+            _raise_for(result)
         return result.run_id
 
 
-def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
-    """What went wrong, in the words of the step that failed."""
+def _raise_for(result: dg.ExecuteInProcessResult) -> None:
+    """Says what went wrong, in the words of the step that failed.
+
+    Raises:
+        InputError: what was given is wrong.
+        RunError: anything else.
+    """
     events = result.filter_events(lambda event: event.is_failure)
     steps = [event for event in events if event.is_step_failure]
     told = []
     for event in steps or events:
-        data = event.event_specific_data
+        data: Any = event.event_specific_data
         failure = getattr(data, "user_failure_data", None)
-        error = getattr(data, "error", None)
+        if failure and INPUT in failure.metadata:
+            raise InputError(failure.description.splitlines())
+        where = f"{event.step_key}: " if event.step_key else ""
         if failure and failure.description:
-            told.append(f"{event.step_key}: {failure.description}")
-        elif error and event.step_key:
-            cause = error.cause or error
-            told.append(f"{event.step_key}: {cause.message.strip()}")
-        elif error:
-            told.append(error.message.strip())
-    return told
+            told.append(where + failure.description)
+        elif getattr(data, "error", None):
+            told.append(where + (data.error.cause or data.error).message.strip())
+    raise RunError("\n".join(told) or f"run {result.run_id} failed")
 
 
 def _close_dead_runs(instance: dg.DagsterInstance) -> None:
@@ -200,3 +208,9 @@ def _close_dead_runs(instance: dg.DagsterInstance) -> None:
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=STARTED_BY)
     for run in instance.get_runs(started):
         instance.report_run_failed(run, "the process that ran it was killed")
+
+
+if __name__ == "__main__":  # for `make dev`: the folder that `DAGSTER_HOME` is to name
+    found = Settings.resolve()
+    prepare_instance(found)
+    print(found.dagster_home)

@@ -150,6 +150,25 @@ class Settings:
         connection.execute("set TimeZone = 'UTC'")
         return connection
 
+    def read(self) -> "duckdb.DuckDBPyConnection":
+        """Opens the work file for reading, or an empty database where there is none yet.
+
+        Raises:
+            RunError: it cannot be opened; most likely somebody writes it.
+        """
+        import duckdb  # noqa: PLC0415 - a light command does not pay for it
+
+        try:
+            if self.work_db.exists():
+                connection = duckdb.connect(str(self.work_db), read_only=True)
+            else:
+                connection = duckdb.connect()
+        except duckdb.IOException as error:
+            why = str(error).splitlines()[0]
+            raise RunError(f"{self.work_db} cannot be read now: {why}") from error
+        connection.execute("set TimeZone = 'UTC'")
+        return connection
+
 
 def dbt_project_file() -> dict[str, Any]:
     """The content of `dbt_project.yml`."""

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import duckdb
+
+RAW_TABLES = ("tracks", "identifies", "groups")
 
 COLUMNS = {
     "run_id": ("varchar not null", "The run; also the name of its published folder."),
@@ -89,6 +92,45 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
         """,
         vars(run),
     )
+
+
+def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: Run) -> bool:
+    """Whether a run that has nothing new to load would only repeat what is published.
+
+    Proved, or not claimed: the newest run was published, had the same as-of date, dials, code and
+    time zone, knew the last load, and every row of the raw tables came by a load.
+
+    Args:
+        work: the work file; may be read-only.
+        published: folder of the versions.
+        wanted: what the run would be; its id does not matter.
+    """
+    current = (published / "current").resolve().name
+    same = """
+        select
+            run_id = $current
+            and dial_fingerprint = $dial_fingerprint
+            and code_fingerprint = $code_fingerprint
+            and reporting_timezone = $timezone
+            and as_of_date = $as_of
+            and load_count = (select max(load_id) from ops.landed_files)
+        from ops.runs
+        order by run_id desc
+        limit 1
+    """
+    loaded = "select coalesce(sum(row_count), 0) from ops.landed_files where table_name = $table"
+    told = {
+        name: value for name, value in vars(wanted).items() if name not in {"run_id", "from_date"}
+    }
+    try:
+        proofs = work.execute(same, told | {"current": current}).fetchall()
+        for table in RAW_TABLES:
+            proofs += work.execute(
+                f"select count(*) = ({loaded}) from raw.{table}", {"table": table}
+            ).fetchall()
+    except duckdb.CatalogException:
+        return False
+    return len(proofs) == 1 + len(RAW_TABLES) and all(proof for (proof,) in proofs)
 
 
 def _prepare(work: duckdb.DuckDBPyConnection) -> None:

@@ -130,7 +130,7 @@ class _Run:
             parsed = Manifest.from_msgpack(
                 MANIFEST.parsed.read_bytes(), decoder=extended_mashumuro_decoder
             )
-            parsed.build_flat_graph()
+            parsed.build_flat_graph()  # type: ignore[no-untyped-call]
             runner = dbtRunner(manifest=parsed, callbacks=[self._listen])
             self.result = runner.invoke(self._arguments)
         except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
@@ -166,11 +166,10 @@ class _Run:
     def close(self) -> None:
         """Ends dbt if it still works, and lets go of the work file."""
         while self._thread.is_alive():
-            adapter = get_adapter_by_type("duckdb")
-            adapter.cancel_open_connections()
+            get_adapter_by_type("duckdb").cancel_open_connections()  # type: ignore[no-untyped-call]
             self._thread.join(0.5)
         self._connection.close()
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FROM_DATE_TAG = "accountpulse/from_date"
 FULL_REFRESH_TAG = "accountpulse/full_refresh"
+INPUT = "wrong_input"
+"""Metadata of a failure that what was given is to blame for."""
+
 OWNERS = ["team:product-analytics"]
 
 WAIT_SECONDS = 6 * 60 * 60
@@ -117,7 +120,9 @@ def told_plainly() -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, RunError) as error:
+    except InputError as error:
+        raise dg.Failure(str(error), metadata={INPUT: True}, allow_retries=False) from error
+    except RunError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except OSError as error:
         if error.errno in NOT_WORTH_A_RETRY:

@@ -1,0 +1,43 @@
+# Needs python3 (3.11 or later) and nothing else. Every target makes the environment if need be;
+# once it is there, and until the lock file changes, nothing is installed and no network is used.
+BIN := .venv/bin
+SYNCED := .venv/synced
+
+.PHONY: help environment demo test lint bench dev
+
+help:
+	@echo "make demo    simulate a product, run everything on it, show the answers"
+	@echo "make test    all tests"
+	@echo "make lint    style, types, SQL"
+	@echo "make bench   how fast, how small"
+	@echo "make dev     Dagster's pages on localhost"
+
+environment:
+	@cat uv.lock pyproject.toml | cmp -s - $(SYNCED) || $(MAKE) --no-print-directory sync
+
+.PHONY: sync
+sync:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "python3 is $$(python3 --version); 3.11 or later is needed"; exit 1; }
+	test -x $(BIN)/python || python3 -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
+	@cat uv.lock pyproject.toml > $(SYNCED)
+
+demo: environment
+	@$(BIN)/accountpulse demo
+
+test: environment
+	@$(BIN)/pytest
+
+lint: environment
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+bench: environment
+	@$(BIN)/python benchmarks/bench.py
+
+dev: environment
+	@DAGSTER_HOME="$$($(BIN)/python -m orchestration.execution)" $(BIN)/dagster dev -h 127.0.0.1
