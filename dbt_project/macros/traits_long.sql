@@ -1,6 +1,6 @@
 {# A query: one row per row and non-null trait column (trait_<name>) of a relation: the keys, trait, trait_value as text. #}
 {% macro traits_long(relation, keys) -%}
-    {%- for column in (adapter.get_columns_in_relation(relation) if execute else []) if column.name.startswith('trait_') %}
+    {%- for column in relation_columns(relation) if column.name.startswith('trait_') %}
     {{ 'union all' if not loop.first }}
     select
         {{ keys | join(', ') }},
