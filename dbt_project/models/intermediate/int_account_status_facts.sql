@@ -26,13 +26,7 @@ stated as (
         row_at as known_at,
         row_at as fact_at,
         trait_canceled_at,
-        case lower(trait_status)
-            when 'active' then 'paid'
-            when 'trialing' then 'trial'
-            when 'cancelled' then 'canceled'
-            when 'churned' then 'canceled'
-            else lower(trait_status)
-        end as account_status
+        {{ account_status('trait_status') }} as account_status
     from groups
 
     union all

@@ -1,9 +1,9 @@
--- One row per deduplicated event of a known user or account, with the set of event keys that it counts for (null: untracked).
+-- One row per kept event, with its user and account (neither known: anonymous) and the set of event keys that it counts for (null: untracked).
 with
 
 tracks as (
 
-    select * from {{ ref('int_tracks_deduplicated') }}
+    select * from {{ ref('int_tracks_screened') }} where fate = 'kept'
 
 ),
 
@@ -151,7 +151,6 @@ attributed as (
     left join name_keys on located.event_name = name_keys.event_name
     left join conditional_keys on located.event_id = conditional_keys.event_id
     left join several_accounts on located.user_id = several_accounts.user_id
-    where coalesce(located.user_id, located.account_id) is not null
 
 )
 

@@ -3,7 +3,7 @@ with
 
 tracks as (
 
-    select * from {{ ref('int_tracks_screened') }}
+    select * from {{ ref('stg_tracks') }}
 
 ),
 

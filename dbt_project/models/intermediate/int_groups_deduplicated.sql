@@ -36,6 +36,9 @@ ranked as (
                 received_at,
                 user_id nulls first,
                 account_id
+                {%- for column in relation_columns(ref('int_groups_screened')) if column.name.startswith('trait_') %},
+                {{ adapter.quote(column.name) }} nulls first
+                {%- endfor %}
         ) as copy_number
     from remaining
 

@@ -35,6 +35,9 @@ ranked as (
                 received_at,
                 user_id nulls first,
                 anonymous_id nulls first
+                {%- for column in relation_columns(ref('int_identifies_screened')) if column.name.startswith('trait_') %},
+                {{ adapter.quote(column.name) }} nulls first
+                {%- endfor %}
         ) as copy_number
     from remaining
 

@@ -9,7 +9,7 @@ identifies as (
 
 tracks as (
 
-    select * from {{ ref('int_tracks_deduplicated') }}
+    select * from {{ ref('int_tracks_screened') }} where fate = 'kept'
 
 ),
 

@@ -9,7 +9,7 @@ points_by_key as (
 
 event_days as (
 
-    select * from {{ ref('int_event_days') }}
+    select * from {{ ref('int_event_days') }} where user_id is not null
 
 ),
 
@@ -19,67 +19,72 @@ key_sets as (
 
 ),
 
-points as (
+weights as (
 
-    select
-        score_model,
-        account_id,
-        user_id,
-        event_date,
-        sum(day_points) as day_points
-    from points_by_key
-    group by 1, 2, 3, 4
+    select * from {{ ref('engagement_weights') }}
+
+),
+
+dates as (
+
+    select distinct event_date from event_days
 
 ),
 
 scored_key_sets as (
 
     select distinct
-        points_by_key.score_model,
-        points_by_key.account_id,
-        points_by_key.user_id,
-        points_by_key.event_date,
-        key_sets.key_set
-    from points_by_key
-    inner join key_sets on points_by_key.event_key = key_sets.event_key
+        weights.score_model,
+        key_sets.key_set,
+        dates.event_date
+    from weights
+    inner join key_sets on weights.event_key = key_sets.event_key
+    inner join dates
+        on
+            dates.event_date >= coalesce(weights.valid_from, dates.event_date)
+            and dates.event_date <= coalesce(weights.valid_to, dates.event_date)
 
 ),
 
-events as (
+amounts as (
+
+    select
+        score_model,
+        account_id,
+        user_id,
+        0 as event_count,
+        day_points,
+        event_date
+    from points_by_key
+
+    union all
 
     select
         scored_key_sets.score_model,
-        scored_key_sets.account_id,
-        scored_key_sets.user_id,
-        scored_key_sets.event_date,
-        sum(event_days.event_count) as event_count
-    from scored_key_sets
-    inner join event_days
+        event_days.account_id,
+        event_days.user_id,
+        event_days.event_count,
+        0 as day_points,
+        event_days.event_date
+    from event_days
+    inner join scored_key_sets
         on
-            scored_key_sets.account_id = event_days.account_id
-            and scored_key_sets.user_id = event_days.user_id
-            and scored_key_sets.event_date = event_days.event_date
-            and scored_key_sets.key_set = event_days.key_set
-    group by 1, 2, 3, 4
+            event_days.key_set = scored_key_sets.key_set
+            and event_days.event_date = scored_key_sets.event_date
 
 ),
 
 point_days as (
 
     select
-        points.score_model,
-        points.account_id,
-        points.user_id,
-        events.event_count,
-        points.day_points,
-        points.event_date
-    from points
-    inner join events
-        on
-            points.score_model = events.score_model
-            and points.account_id = events.account_id
-            and points.user_id = events.user_id
-            and points.event_date = events.event_date
+        score_model,
+        account_id,
+        user_id,
+        cast(sum(event_count) as bigint) as event_count,
+        cast(sum(day_points) as decimal(18, 4)) as day_points,
+        event_date
+    from amounts
+    group by score_model, account_id, user_id, event_date
 
 )
 

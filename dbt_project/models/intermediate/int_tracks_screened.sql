@@ -1,5 +1,4 @@
--- One row per track call, with the first reason to quarantine it, if any.
-{{ config(materialized='view') }} -- cheap per row; a table would copy the raw data
+-- One row per track call, with what becomes of it: a reason to quarantine it, waiting, excluded, duplicate or kept.
 with
 
 tracks as (
@@ -8,7 +7,22 @@ tracks as (
 
 ),
 
-screened as (
+excluded as (
+
+    select * from {{ ref('int_excluded_entities') }}
+
+),
+
+dated as (
+
+    select
+        *,
+        {{ reporting_date('event_at') }} as event_date
+    from tracks
+
+),
+
+judged as (
 
     select
         *,
@@ -17,9 +31,50 @@ screened as (
             when event_name is null then 'missing_event'
             when {{ is_bad_timestamp('event_at', 'received_at') }} then 'bad_timestamp'
             when coalesce(user_id, anonymous_id, account_id) is null then 'no_identity'
-        end as quarantine_reason,
-        {{ reporting_date('event_at') }} as event_date
-    from tracks
+            when event_date > {{ as_of_date() }} then 'waiting'
+            when user_id in (select entity_id from excluded where entity = 'user') then 'excluded'
+            when account_id in (select entity_id from excluded where entity = 'account')
+                then 'excluded'
+        end as reason
+    from dated
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by event_id, reason is null
+            order by
+                event_at,
+                received_at,
+                event_name,
+                user_id nulls first,
+                anonymous_id nulls first,
+                account_id nulls first,
+                properties nulls first
+        ) as copy_number
+    from judged
+
+),
+
+screened as (
+
+    select
+        event_id,
+        user_id,
+        anonymous_id,
+        account_id,
+        load_id,
+        event_name,
+        properties,
+        case when reason is not null then event_time_text end as event_time_text,
+        coalesce(reason, case when copy_number > 1 then 'duplicate' else 'kept' end) as fate,
+        event_at,
+        received_at,
+        event_date
+    from ranked
 
 )
 

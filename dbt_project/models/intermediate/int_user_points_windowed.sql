@@ -25,33 +25,8 @@ scored_days as (
 
 ),
 
-member_days as (
-
-    select
-        account_id,
-        user_id,
-        {{ each_day('valid_from', 'valid_to') }} as date_day
-    from members
-
-),
-
 -- points enter the window on their day and leave it window_days later
 movements as (
-
-    select
-        score_models.score_model,
-        member_days.account_id,
-        member_days.user_id,
-        member_days.date_day,
-        0 as event_count,
-        0 as day_points,
-        0 as points_moved,
-        0 as active_days_moved,
-        1 as is_member
-    from member_days
-    cross join score_models
-
-    union all
 
     select
         score_model,
@@ -62,7 +37,7 @@ movements as (
         day_points,
         day_points as points_moved,
         1 as active_days_moved,
-        0 as is_member
+        0 as members_moved
     from point_days
 
     union all
@@ -76,67 +51,123 @@ movements as (
         0 as day_points,
         -point_days.day_points as points_moved,
         -1 as active_days_moved,
-        0 as is_member
+        0 as members_moved
     from point_days
     inner join score_models on point_days.score_model = score_models.score_model
 
+    union all
+
+    select
+        score_models.score_model,
+        members.account_id,
+        members.user_id,
+        members.valid_from as date_day,
+        0 as event_count,
+        0 as day_points,
+        0 as points_moved,
+        0 as active_days_moved,
+        1 as members_moved
+    from members
+    cross join score_models
+
+    union all
+
+    select
+        score_models.score_model,
+        members.account_id,
+        members.user_id,
+        {{ days_after('members.valid_to', 1) }} as date_day,
+        0 as event_count,
+        0 as day_points,
+        0 as points_moved,
+        0 as active_days_moved,
+        -1 as members_moved
+    from members
+    cross join score_models
+
 ),
 
-daily as (
+changes as (
 
     select
         score_model,
         account_id,
         user_id,
         date_day,
-        sum(event_count) as event_count,
-        sum(day_points) as day_points,
-        sum(points_moved) as points_moved,
-        sum(active_days_moved) as active_days_moved,
-        max(is_member) as is_member
+        cast(sum(event_count) as bigint) as event_count,
+        cast(sum(day_points) as decimal(18, 4)) as day_points,
+        cast(sum(points_moved) as decimal(18, 4)) as points_moved,
+        cast(sum(active_days_moved) as bigint) as active_days_moved,
+        cast(sum(members_moved) as bigint) as members_moved
     from movements
+    where date_day <= {{ as_of_date() }}
     group by 1, 2, 3, 4
 
 ),
 
-windowed as (
+-- between two changes nothing moves
+stretches as (
 
     select
-        *,
-        sum(points_moved) over (
+        score_model,
+        account_id,
+        user_id,
+        event_count,
+        day_points,
+        {%- for measure in ['points_moved', 'active_days_moved', 'members_moved'] %}
+        sum({{ measure }}) over (
             partition by score_model, account_id, user_id
             order by date_day
             rows between unbounded preceding and current row
-        ) as engagement_points,
-        sum(active_days_moved) over (
-            partition by score_model, account_id, user_id
-            order by date_day
-            rows between unbounded preceding and current row
-        ) as active_day_count
-    from daily
+        ) as {{ measure }},
+        {%- endfor %}
+        date_day as valid_from,
+        coalesce(
+            {{ days_after('lead(date_day) over (partition by score_model, account_id, user_id order by date_day)', -1) }},
+            {{ as_of_date() }}
+        ) as valid_to
+    from changes
+
+),
+
+member_days as (
+
+    select
+        score_model,
+        account_id,
+        user_id,
+        event_count,
+        day_points,
+        cast(points_moved as decimal(18, 4)) as engagement_points,
+        cast(active_days_moved as bigint) as active_day_count,
+        valid_from,
+        {{ each_day('valid_from', 'valid_to') }} as date_day
+    from stretches
+    where members_moved > 0
 
 ),
 
 scored as (
 
     select
-        windowed.score_model,
-        windowed.account_id,
-        windowed.user_id,
+        member_days.score_model,
+        member_days.account_id,
+        member_days.user_id,
         scored_days.curve,
-        cast(windowed.event_count as bigint) as event_count,
-        cast(windowed.day_points as decimal(18, 4)) as day_points,
-        cast(windowed.engagement_points as decimal(18, 4)) as engagement_points,
-        cast(windowed.active_day_count as bigint) as active_day_count,
+        case when member_days.date_day = member_days.valid_from then member_days.event_count else 0 end
+            as event_count,
+        case when member_days.date_day = member_days.valid_from then member_days.day_points else 0 end
+            as day_points,
+        member_days.engagement_points,
+        member_days.active_day_count,
         scored_days.is_default_model,
-        windowed.date_day
-    from windowed
+        member_days.date_day
+    from member_days
     inner join scored_days
         on
-            windowed.score_model = scored_days.score_model
-            and windowed.account_id = scored_days.account_id
-            and windowed.date_day = scored_days.date_day
-    where windowed.is_member = 1
+            member_days.score_model = scored_days.score_model
+            and member_days.account_id = scored_days.account_id
+            and member_days.date_day = scored_days.date_day
 
 )
 

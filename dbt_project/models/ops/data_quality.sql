@@ -8,35 +8,18 @@ tracks as (
 
 ),
 
-deduplicated as (
+groups as (
 
-    select count(*) as event_count from {{ ref('int_tracks_deduplicated') }}
-
-),
-
-excluded as (
-
-    select * from {{ ref('int_excluded_entities') }}
+    select * from {{ ref('int_groups_deduplicated') }}
 
 ),
 
 events as (
 
-    select * from {{ ref('int_events_attributed') }}
-
-),
-
-fates as (
-
     select
-        case
-            when quarantine_reason is not null then quarantine_reason
-            when event_date > {{ as_of_date() }} then 'waiting'
-            when user_id in (select entity_id from excluded where entity = 'user') then 'excluded'
-            when account_id in (select entity_id from excluded where entity = 'account') then 'excluded'
-            else 'remaining'
-        end as fate
-    from tracks
+        *,
+        coalesce(user_id, account_id) is null as is_anonymous
+    from {{ ref('int_events_attributed') }}
 
 ),
 
@@ -44,26 +27,32 @@ received as (
 
     select
         count(*) as received_count,
-        {%- for reason in ['missing_id', 'missing_event', 'bad_timestamp', 'no_identity'] %}
-        count(case when fate = '{{ reason }}' then 1 end) as quarantined_{{ reason }}_count,
+        {%- for fate in ['missing_id', 'missing_event', 'bad_timestamp', 'no_identity', 'waiting', 'excluded', 'duplicate'] %}
+        count(case when fate = '{{ fate }}' then 1 end) as {{ fate }}_count{{ ',' if not loop.last }}
         {%- endfor %}
-        count(case when fate = 'excluded' then 1 end) as excluded_count,
-        count(case when fate = 'waiting' then 1 end) as waiting_count,
-        count(case when fate = 'remaining' then 1 end) as remaining_count
-    from fates
+    from tracks
 
 ),
 
 counted as (
 
     select
-        count(*) as counted_count,
-        count(case when is_late then 1 end) as late_count,
-        count(case when account_id is null then 1 end) as unattributed_count,
+        count(case when is_anonymous then 1 end) as anonymous_count,
+        count(case when not is_anonymous then 1 end) as counted_count,
+        count(case when is_late and not is_anonymous then 1 end) as late_count,
+        count(case when account_id is null and not is_anonymous then 1 end) as unattributed_count,
         count(case when is_ambiguous_account then 1 end) as ambiguous_account_count,
-        count(case when key_set is null then 1 end) as unmapped_count,
-        count(case when has_bad_properties then 1 end) as bad_properties_count
+        count(case when key_set is null and not is_anonymous then 1 end) as unmapped_count,
+        count(case when has_bad_properties and not is_anonymous then 1 end) as bad_properties_count
     from events
+
+),
+
+ignored as (
+
+    select count(*) as ignored_status_count
+    from groups
+    where {{ account_status('trait_status') }} not in ('paid', 'trial', 'canceled')
 
 ),
 
@@ -72,23 +61,24 @@ quality as (
     select
         received.received_count,
         counted.counted_count,
-        received.remaining_count - deduplicated.event_count as duplicate_count,
-        received.quarantined_missing_id_count,
-        received.quarantined_missing_event_count,
-        received.quarantined_bad_timestamp_count,
-        received.quarantined_no_identity_count,
+        received.duplicate_count,
+        received.missing_id_count as quarantined_missing_id_count,
+        received.missing_event_count as quarantined_missing_event_count,
+        received.bad_timestamp_count as quarantined_bad_timestamp_count,
+        received.no_identity_count as quarantined_no_identity_count,
         received.excluded_count,
-        deduplicated.event_count - counted.counted_count as anonymous_count,
+        counted.anonymous_count,
         received.waiting_count,
         counted.late_count,
         counted.unattributed_count,
         counted.ambiguous_account_count,
         counted.unmapped_count,
         counted.bad_properties_count,
+        ignored.ignored_status_count,
         {{ as_of_date() }} as as_of_date
     from received
-    cross join deduplicated
     cross join counted
+    cross join ignored
 
 )
 

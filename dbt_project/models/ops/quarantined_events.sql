@@ -23,8 +23,9 @@ quarantined as (
 
     select
         'tracks' as source_table, event_id as row_id, user_id, anonymous_id, account_id, load_id,
-        event_name, quarantine_reason as reason, event_time_text as time_text, received_at
+        event_name, fate as reason, event_time_text as time_text, received_at
     from tracks
+    where fate in ('missing_id', 'missing_event', 'bad_timestamp', 'no_identity')
 
     union all
 
@@ -32,6 +33,7 @@ quarantined as (
         'identifies' as source_table, row_id, user_id, anonymous_id, null as account_id, load_id,
         null as event_name, quarantine_reason as reason, row_time_text as time_text, received_at
     from identifies
+    where quarantine_reason is not null
 
     union all
 
@@ -39,7 +41,8 @@ quarantined as (
         'groups' as source_table, row_id, user_id, null as anonymous_id, account_id, load_id,
         null as event_name, quarantine_reason as reason, row_time_text as time_text, received_at
     from groups
+    where quarantine_reason is not null
 
 )
 
-select * from quarantined where reason is not null
+select * from quarantined

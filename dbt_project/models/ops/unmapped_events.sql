@@ -15,7 +15,7 @@ unmapped as (
         min(event_date) as first_seen_date,
         max(event_date) as last_seen_date
     from events
-    where key_set is null
+    where key_set is null and coalesce(user_id, account_id) is not null
     group by 1
 
 )

@@ -1,5 +1,5 @@
 -- One row per group call as delivered.
-{%- set columns = adapter.get_columns_in_relation(source('raw', 'groups')) if execute else [] %}
+{%- set columns = relation_columns(source('raw', 'groups')) %}
 {%- set times = ['created_at', 'trial_ends_at', 'contract_started_at', 'contract_ends_at', 'canceled_at'] %}
 {%- set known = ['id', 'group_id', 'user_id', 'timestamp', 'received_at', '_unparsed', '_load_id'] %}
 with

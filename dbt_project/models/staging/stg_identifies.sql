@@ -1,5 +1,5 @@
 -- One row per identify call as delivered.
-{%- set columns = adapter.get_columns_in_relation(source('raw', 'identifies')) if execute else [] %}
+{%- set columns = relation_columns(source('raw', 'identifies')) %}
 {%- set known = ['id', 'user_id', 'anonymous_id', 'timestamp', 'received_at', 'created_at', '_unparsed', '_load_id'] %}
 with
 

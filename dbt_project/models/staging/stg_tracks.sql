@@ -1,5 +1,5 @@
 -- One row per track call as delivered.
-{%- set columns = adapter.get_columns_in_relation(source('raw', 'tracks')) if execute else [] %}
+{%- set columns = relation_columns(source('raw', 'tracks')) %}
 with
 
 tracks as (
