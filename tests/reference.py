@@ -217,17 +217,22 @@ def percentile_90(values: Iterable[Decimal]) -> Fraction | None:
 
 
 @cache
+def unrounded_score(points: Decimal, benchmark: Decimal | None, curve: str) -> Decimal:
+    """Put points on 0-100 by the model's curve, to 50 digits: a mean is taken before rounding."""
+    if not benchmark:
+        return Decimal(0)
+    ratio = Fraction(points) / Fraction(benchmark)
+    with localcontext() as context:
+        context.prec = 50
+        quotient = Decimal(ratio.numerator) / Decimal(ratio.denominator)
+        if curve == "winsorized":
+            return 100 * min(quotient, Decimal(1))
+        return 100 * (1 - Decimal(10) ** -quotient)
+
+
 def score_of(points: Decimal, benchmark: Decimal | None, curve: str) -> Decimal:
     """Put points on 0-100 by the model's curve, rounded to six places."""
-    if not benchmark:
-        return rounded(0)
-    ratio = Fraction(points) / Fraction(benchmark)
-    if curve == "winsorized":
-        return rounded(100 * min(ratio, Fraction(1)))
-    with localcontext() as context:
-        context.prec = 60
-        power = Decimal(10) ** -(Decimal(ratio.numerator) / Decimal(ratio.denominator))
-        return (100 * (1 - power)).quantize(Decimal("0.000001"), ROUND_HALF_UP)
+    return unrounded_score(points, benchmark, curve).quantize(Decimal("0.000001"), ROUND_HALF_UP)
 
 
 def engagement_level(score: Decimal) -> str:
@@ -1251,7 +1256,8 @@ class Reference:
         there = [value for value in shares if value is not None]
         squares = sum((value * value for value in there), Fraction(0))
         scores = [
-            score_of(self.points(model, pair, day), user_benchmark, model.curve) for pair in active
+            unrounded_score(self.points(model, pair, day), user_benchmark, model.curve)
+            for pair in active
         ]
         day_points = sum(
             (
