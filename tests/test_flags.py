@@ -604,6 +604,12 @@ def test_every_fact_is_looked_at() -> None:
         assert set(schema) - keys == looked_at - keys
 
 
+def test_evidence_is_written_as_it_reads() -> None:
+    steps = [flagship("größe", 0.0)]
+    (flag,) = flags_of("high_engagement_low_activation", {**BUSY, "flagship_steps": steps})
+    assert '"step_key": "größe"' in flag["evidence"]
+
+
 def test_evidence_takes_no_unknown_kind_of_cell() -> None:
     with pytest.raises(TypeError, match="evidence cannot hold bytes"):
         plain(b"raw")

@@ -43,7 +43,7 @@ WAREHOUSE = """
 create schema raw; create schema intermediate; create schema marts; create schema reference;
 
 create table reference.score_models as
-from (values ('default', 30), ('late', 7)) as t(score_model, window_days);
+from (values ('default', 30), ('late', 10)) as t(score_model, window_days);
 
 create table marts.accounts as
 select *, null::date as trial_ends_date, date '2025-09-01' as contract_started_date
@@ -61,7 +61,7 @@ from (values
 ) as t(account_id, user_id, first_seen_date, last_seen_date);
 
 -- ann: 10 points on every day of the last 16 weeks; bob: 5 on each of his 31 days;
--- cem: 20 a day until 2026-03-01; the other model halves what ann does
+-- cem: 20 a day until 2026-03-01; the other model halves what ann does, and sees cem once more
 create table intermediate.int_point_days as
 select 'default' as score_model, 'acme' as account_id, 'ann' as user_id,
     10::decimal(18, 4) as day_points, date '2026-03-31' - n::int as event_date from range(112) t(n)
@@ -70,14 +70,16 @@ select 'default', 'acme', 'bob', 5, date '2026-03-31' - n::int from range(31) t(
 union all
 select 'default', 'beta', 'cem', 20, date '2026-03-01' - n::int from range(82) t(n)
 union all
-select 'late', 'acme', 'ann', 5, date '2026-03-31' - n::int from range(112) t(n);
+select 'late', 'acme', 'ann', 5, date '2026-03-31' - n::int from range(112) t(n)
+union all
+select 'late', 'beta', 'cem', 5, date '2026-03-30';
 
 create table marts.account_engagement as
 select *, false as is_benchmark_thin from (values
     ('default', 'acme', 450.0, 91.5, 60.0, 2, true),
     ('default', 'beta', 0.0, 0.0, null, 0, true),
     ('default', 'gone', 0.0, 0.0, null, 0, true),
-    ('late', 'acme', 35.0, 90.0, 90.0, 1, false)
+    ('late', 'acme', 50.0, 90.0, 90.0, 1, false)
 ) as t(score_model, account_id, engagement_points, engagement_score, engagement_score_avg,
     active_user_count, is_default_model);
 
@@ -86,7 +88,7 @@ select *, false as is_benchmark_thin from (values
     ('default', 'acme', 'ann', 300.0, 80.0, 30, true),
     ('default', 'acme', 'bob', 150.0, 40.0, 30, true),
     ('default', 'beta', 'cem', 0.0, 0.0, 0, true),
-    ('late', 'acme', 'ann', 35.0, 90.0, 7, false)
+    ('late', 'acme', 'ann', 50.0, 90.0, 10, false)
 ) as t(score_model, account_id, user_id, engagement_points, engagement_score, active_day_count,
     is_default_model);
 

@@ -241,8 +241,8 @@ def test_sentence(series: list[float], expected: str) -> None:
 
 
 def test_numbers_are_rounded_half_away_from_zero() -> None:
-    rounded = trends._ratio(np.array([5, -5, 15, 1]), 10_000_000)  # noqa: SLF001 - the rounding
-    assert rounded.tolist() == [0.000001, -0.000001, 0.000002, 0.0]
+    rounded = trends._ratio(np.array([5, -5, 15, -1]), 10_000_000)  # noqa: SLF001 - the rounding
+    assert rounded.tolist() == [0.000001, -0.000001, 0.000002, 0]
     assert not np.signbit(rounded[3])
 
 
