@@ -377,12 +377,12 @@ class ActivityWriter:
                     ({epoch} + day) * 86400000000 + 1000000 * (
                         hour * 3600
                         + ({_small("draw", 0, 16)} + {_small("draw", 16, 16)}) * 37800 // 131072
-                    ) as happened,
+                    ) + 1000 * ({_small("draw", 54, 10)} % 1000) as happened,
                     case
                         when {_share("mess", 0, 10)} < 0.01
-                            then 7200 + (1800000 * {_share("draw", 32, 16)} ** 3)::BIGINT
-                        else 1 + {_small("draw", 48, 3)}
-                    end as delay
+                            then 7200000 + 1000 * (1800000 * {_share("draw", 32, 16)} ** 3)::BIGINT
+                        else 300 + {_small("draw", 38, 13)}
+                    end as delay_milliseconds
                 from hashed
             )
             select
@@ -404,7 +404,7 @@ class ActivityWriter:
                     else user_id
                 end as user_id,
                 if(
-                    not is_backend and (is_device_only or {_small("mess", 30, 1)} = 1),
+                    not is_backend and (is_device_only or {_share("mess", 29, 2)} < 0.75),
                     anonymous_id, null
                 ) as anonymous_id,
                 case
@@ -414,7 +414,7 @@ class ActivityWriter:
                     else group_id
                 end as context_group_id,
                 happened,
-                if({odd} = 3, null, least(happened + delay * 1000000, {end})) as received,
+                if({odd} = 3, null, least(happened + delay_milliseconds * 1000, {end})) as received,
                 if(has_bad_properties, '{{"minutes":', properties) as properties,
                 case kind
                     when {EXCLUDED} then 'excluded'
@@ -539,7 +539,7 @@ class ActivityWriter:
         for fate, event, rows, *inside in self.con.execute(f"""
             select
                 fate,
-                trim(event),
+                event,
                 count(*),
                 count(*) filter (received // 86400000000 > happened // 86400000000),
                 count(*) filter (is_unattributed),
@@ -550,7 +550,8 @@ class ActivityWriter:
         """).fetchall():
             self.counts.by_fate[fate] += rows
             if fate == "counted":
-                self.counts.by_event[event] = self.counts.by_event.get(event, 0) + rows
+                name = event.strip()
+                self.counts.by_event[name] = self.counts.by_event.get(name, 0) + rows
                 for label, number in zip(labels, inside, strict=True):
                     self.counts.inside_counted[label] = (
                         self.counts.inside_counted.get(label, 0) + number
