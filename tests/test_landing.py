@@ -186,9 +186,9 @@ def groups_parquet(folder: Path) -> bytes:
         ("groups-1.ndjson", groups_ndjson),
         ("groups.jsonl", groups_ndjson),
         ("groups.ndjson.gz", lambda: gzip.compress(groups_ndjson())),
-        ("groups/month=03/part.jsonl.gz", lambda: gzip.compress(groups_ndjson())),
+        ("groups/industry=print/part.jsonl.gz", lambda: gzip.compress(groups_ndjson())),
         ("groups.parquet", groups_parquet),
-        ("groups.parquet/part-0.parquet", groups_parquet),
+        ("groups.parquet/industry=print/part-0.parquet", groups_parquet),
         ("groups o'clock [1]?*.csv", groups_csv),
     ],
 )
@@ -401,7 +401,7 @@ def test_new_files_are_added_and_known_ones_left(
     shutil.copyfile(raw / "tracks.csv", raw / "tracks_again.csv")  # deduplication comes later
     write_csv(raw / "groups.csv", "id,group_id,timestamp,region", "g1,acme,2026-03-02,EMEA")
     write_csv(raw / ".tracks.csv.swp.csv", "nothing")
-    write_csv(raw / "tracks" / "_SUCCESS", "")
+    write_csv(raw / "tracks" / "_temporary" / "0.csv", "half written")
     write_csv(raw / "tracks.md", "what these files are")
     write_csv(raw / "truths.csv", "of a simulation")
     assert counts(land(raw, warehouse)) == {
