@@ -1,5 +1,5 @@
 -- One row per as-of date: every row of tracks received so far, by what became of it.
-{{ config(materialized='incremental', unique_key='as_of_date', on_schema_change='fail') }} -- earlier as-of dates stay as they were counted
+{{ config(materialized='incremental', unique_key='as_of_date', on_schema_change='append_new_columns') }} -- earlier as-of dates stay as they were counted
 with
 
 tracks as (
