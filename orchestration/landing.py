@@ -30,6 +30,18 @@ from orchestration.raw_files import (
     select_rows,
 )
 
+__all__ = [
+    "LAYOUT",
+    "OWN_COLUMNS",
+    "REQUIRED",
+    "LandingPlan",
+    "LandingResult",
+    "RawFile",
+    "TableLanding",
+    "inspect",
+    "load",
+]
+
 _OTHER_DATA = re.compile(
     r"\.((json|tsv|avro|orc|xlsx?)(\.gz)?|parquet\.gz|zip|tar|tgz|zst|bz2|xz|lz4|snappy)$",
     re.IGNORECASE,
