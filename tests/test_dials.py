@@ -590,7 +590,7 @@ def test_traits_are_looked_up_in_the_raw_columns(seeds: Path) -> None:
         "has_team,Has a team,user,,tem,,,,,,,,,,,,",
         "known,Known,user,,user_id,,,,,,,,,,,,",
     )
-    add(seeds, "exclusions", "account,plann,free,", "user,plan,free,")
+    add(seeds, "exclusions", "account,plann,free,", "user,plan,free,", "account,Group_Id,x-*,")
     dials: Dials = load_dials(seeds)
 
     told = check_traits(
