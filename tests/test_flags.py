@@ -67,6 +67,7 @@ QUIET_ACCOUNT: dict[str, Any] = {
     "is_user_benchmark_thin": False,
     "trial_ends_date": None,
     "contract_started_date": before(200),
+    "contract_ends_date": None,
     "first_seen_date": before(209),
     "last_seen_date": before(1),
     "last_points_date": before(1),
@@ -281,6 +282,19 @@ def test_who_has_gone_raises_nothing(rule: str, status: str) -> None:
     assert not is_raised(rule, {**STORIES[rule], "account_status": status})
 
 
+@pytest.mark.parametrize("rule", ["falling_engagement", "dormant", "stalled_activation"])
+@pytest.mark.parametrize(
+    ("contract_ends_date", "expected"),
+    [(AS_OF + timedelta(days=90), True), (before(30), True), (before(31), False)],
+)
+def test_a_contract_that_ran_out_is_no_risk_after_the_grace(
+    rule: str, contract_ends_date: date, expected: bool
+) -> None:
+    row = {**STORIES[rule], "contract_ends_date": contract_ends_date}
+    assert is_raised(rule, row) is expected
+    assert is_raised(rule, row, contract_grace_days=31)
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_facts_that_are_all_null_raise_nothing(rule: str) -> None:
     entity = RULES[rule].entity
@@ -427,9 +441,10 @@ def test_evidence_of_a_fall() -> None:
     assert flag["evidence"] == (
         '{"account_status": "paid", "as_of_date": "2026-03-31", '
         '"baseline_from_date": "2025-12-10", "baseline_ratio": 0.42, '
-        '"baseline_to_date": "2026-03-03", "last_seen_date": "2026-03-22", '
-        '"now_from_date": "2026-03-11", '
-        '"parameters": {"max_baseline_ratio": 0.5, "min_baseline_points": 20}, '
+        '"baseline_to_date": "2026-03-03", "contract_ends_date": null, '
+        '"last_seen_date": "2026-03-22", "now_from_date": "2026-03-11", '
+        '"parameters": {"contract_grace_days": 30, "max_baseline_ratio": 0.5, '
+        '"min_baseline_points": 20}, '
         '"points_baseline": 100, "points_now": 42, "slope_p_value": 0.004434, '
         '"slope_points_per_week": -8.5, "weeks_observed": 30}'
     )
@@ -443,10 +458,10 @@ def test_baseline_of_a_short_past_begins_with_it() -> None:
 def test_evidence_of_dormancy() -> None:
     (flag,) = flags_of("dormant", DORMANT)
     assert flag["evidence"] == (
-        '{"account_status": "paid", "as_of_date": "2026-03-31", '
+        '{"account_status": "paid", "as_of_date": "2026-03-31", "contract_ends_date": null, '
         '"last_points_date": "2026-03-10", "last_seen_date": "2026-03-29", '
-        '"parameters": {"min_silent_days": 14}, "points_baseline": 100, "silent_days": 21, '
-        '"weeks_observed": 30}'
+        '"parameters": {"contract_grace_days": 30, "min_silent_days": 14}, '
+        '"points_baseline": 100, "silent_days": 21, "weeks_observed": 30}'
     )
 
 
@@ -494,13 +509,18 @@ def test_golden_case_biggest_account_without_the_three_new_features() -> None:
 
 
 def test_golden_case_half_activated_after_half_a_year() -> None:
-    row = {**STALLED, "contract_started_date": before(180)}
+    row = {
+        **STALLED,
+        "contract_started_date": before(180),
+        "contract_ends_date": date(2026, 10, 2),
+    }
     (flag,) = flags_of("stalled_activation", row)
     assert flag["evidence"] == (
         '{"account_status": "paid", "activation_rate": 0.5, "as_of_date": "2026-03-31", '
-        '"contract_days": 180, "contract_started_date": "2025-10-02", '
-        '"missing_steps": ["sso_on", "team_invited"], '
-        '"parameters": {"max_activation_rate": 0.5, "min_contract_days": 180}, '
+        '"contract_days": 180, "contract_ends_date": "2026-10-02", '
+        '"contract_started_date": "2025-10-02", "missing_steps": ["sso_on", "team_invited"], '
+        '"parameters": {"contract_grace_days": 30, "max_activation_rate": 0.5, '
+        '"min_contract_days": 180}, '
         '"readiness_rate": 0.6, "user_activation_rate": 0.7}'
     )
 

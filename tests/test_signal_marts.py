@@ -46,7 +46,8 @@ create table reference.score_models as
 from (values ('default', 30), ('late', 10)) as t(score_model, window_days);
 
 create table marts.accounts as
-select *, null::date as trial_ends_date, date '2025-09-01' as contract_started_date
+select *, null::date as trial_ends_date, date '2025-09-01' as contract_started_date,
+    date '2026-08-31' as contract_ends_date
 from (values
     ('acme', 'paid', 2, date '2025-09-01', date '2026-03-31'),
     ('beta', 'paid', 1, date '2025-11-01', date '2026-03-30'),

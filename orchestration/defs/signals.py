@@ -151,6 +151,7 @@ ACCOUNT_FACTS = """
         user_benchmark.is_user_benchmark_thin,
         accounts.trial_ends_date,
         accounts.contract_started_date,
+        accounts.contract_ends_date,
         accounts.first_seen_date,
         accounts.last_seen_date,
         last_points.last_points_date

@@ -68,6 +68,7 @@ FACTS: dict[Entity, pl.Schema] = {
             "is_user_benchmark_thin": pl.Boolean(),
             "trial_ends_date": pl.Date(),
             "contract_started_date": pl.Date(),
+            "contract_ends_date": pl.Date(),
             "first_seen_date": pl.Date(),
             "last_seen_date": pl.Date(),
             "last_points_date": pl.Date(),
@@ -176,6 +177,16 @@ def _is_live() -> pl.Expr:
     return pl.col("account_status").is_in(LIVE_STATUSES)
 
 
+def _is_under_contract(grace_days: float) -> pl.Expr:
+    """Live, and the contract, if there is one, did not run out longer ago than the grace.
+
+    Billing facts often stop when a customer leaves, so that the status stays `paid`; after a while
+    silence is no longer a risk, it is how it ended.
+    """
+    is_over = (_days_since("contract_ends_date") > grace_days).fill_null(value=False)
+    return _is_live() & is_over.not_()
+
+
 def _days_since(day: str) -> pl.Expr:
     return (pl.col("as_of_date") - pl.col(day)).dt.total_days()
 
@@ -236,12 +247,13 @@ def _falling_engagement(given: Parameters) -> Finding:
         pl.format("-{}d", WEEK_DAYS * (BASELINE_GAP_WEEKS + baseline_weeks) - 1)
     )
     return Finding(
-        condition=_is_live()
+        condition=_is_under_contract(given["contract_grace_days"])
         & (pl.col("trend") == "falling")
         & (ratio <= given["max_baseline_ratio"])
         & (pl.col("points_baseline") >= given["min_baseline_points"]),
         evidence={
             "account_status": pl.col("account_status"),
+            "contract_ends_date": pl.col("contract_ends_date"),
             "points_now": pl.col("points_now"),
             "points_baseline": pl.col("points_baseline"),
             "baseline_ratio": ratio,
@@ -274,9 +286,11 @@ def _dormant(given: Parameters) -> Finding:
     """
     silent_days = _days_since("last_points_date")
     return Finding(
-        condition=_is_live() & (silent_days >= given["min_silent_days"]),
+        condition=_is_under_contract(given["contract_grace_days"])
+        & (silent_days >= given["min_silent_days"]),
         evidence={
             "account_status": pl.col("account_status"),
+            "contract_ends_date": pl.col("contract_ends_date"),
             "silent_days": silent_days,
             "last_points_date": pl.col("last_points_date"),
             "last_seen_date": pl.col("last_seen_date"),
@@ -337,12 +351,13 @@ def _stalled_activation(given: Parameters) -> Finding:
     """Long under contract, and still not where the value is."""
     contract_days = _days_since("contract_started_date")
     return Finding(
-        condition=_is_live()
+        condition=_is_under_contract(given["contract_grace_days"])
         & (contract_days >= given["min_contract_days"])
         & (_activation() <= given["max_activation_rate"]),
         evidence={
             "account_status": pl.col("account_status"),
             "contract_started_date": pl.col("contract_started_date"),
+            "contract_ends_date": pl.col("contract_ends_date"),
             "contract_days": contract_days,
             "activation_rate": pl.col("activation_rate"),
             "user_activation_rate": pl.col("user_activation_rate"),
@@ -450,14 +465,18 @@ RULES: dict[str, Rule] = {
             key="falling_engagement",
             entity="account",
             kind="risk",
-            parameters={"max_baseline_ratio": 0.6, "min_baseline_points": 20},
+            parameters={
+                "max_baseline_ratio": 0.6,
+                "min_baseline_points": 20,
+                "contract_grace_days": 30,
+            },
             judge=_falling_engagement,
         ),
         Rule(
             key="dormant",
             entity="account",
             kind="risk",
-            parameters={"min_silent_days": 14},
+            parameters={"min_silent_days": 14, "contract_grace_days": 30},
             judge=_dormant,
         ),
         Rule(
@@ -477,7 +496,11 @@ RULES: dict[str, Rule] = {
             key="stalled_activation",
             entity="account",
             kind="risk",
-            parameters={"min_contract_days": 180, "max_activation_rate": 0.5},
+            parameters={
+                "min_contract_days": 180,
+                "max_activation_rate": 0.5,
+                "contract_grace_days": 30,
+            },
             judge=_stalled_activation,
         ),
         Rule(
