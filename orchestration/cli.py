@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestration.errors import InputError, RunError
+from orchestration.lock import writer_lock
 from orchestration.project import CHECKOUT, Settings, code_fingerprint
 
 if TYPE_CHECKING:
@@ -182,11 +183,12 @@ def _run(
     if from_date and from_date > as_of:
         raise InputError(f"--from {from_date} is after the as-of date {as_of}")
     dials = load_dials(settings.seeds)
-    if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
-        click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
-    else:
-        click.echo(f"{settings.raw or 'raw tables'} -> {settings.warehouse}, as of {as_of}")
-        _execute(settings, as_of, from_date, full_refresh)
+    with writer_lock(settings.lock_file):
+        if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
+            click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
+        else:
+            click.echo(f"{settings.raw or 'raw tables'} -> {settings.warehouse}, as of {as_of}")
+            _execute(settings, as_of, from_date, full_refresh)
 
     from orchestration import report
 
@@ -257,7 +259,7 @@ def _exit_code(command: "Callable[[], object]") -> int:
     except (click.Abort, KeyboardInterrupt):
         lines, code = ["stopped; what is published is as it was"], 1
     except OSError as error:
-        lines, code = [str(error)], 1
+        lines, code = [f"{error.filename or 'input/output'}: {error.strerror or error}"], 1
     for line in lines:
         click.echo(line, err=True)
     return code

@@ -182,6 +182,7 @@ def _raise_for(result: dg.ExecuteInProcessResult) -> None:
 
     Raises:
         InputError: what was given is wrong.
+        KeyboardInterrupt: it was stopped.
         RunError: anything else.
     """
     events = result.filter_events(lambda event: event.is_failure)
@@ -190,13 +191,16 @@ def _raise_for(result: dg.ExecuteInProcessResult) -> None:
     for event in steps or events:
         data: Any = event.event_specific_data
         failure = getattr(data, "user_failure_data", None)
+        error = getattr(data, "error", None)
+        if error and error.cls_name == "DagsterExecutionInterruptedError":
+            raise KeyboardInterrupt
         if failure and INPUT in failure.metadata:
             raise InputError(failure.description.splitlines())
         where = f"{event.step_key}: " if event.step_key else ""
         if failure and failure.description:
             told.append(where + failure.description)
-        elif getattr(data, "error", None):
-            told.append(where + (data.error.cause or data.error).message.strip())
+        elif error:
+            told.append(where + (error.cause or error).message.strip())
     raise RunError("\n".join(told) or f"run {result.run_id} failed")
 
 

@@ -164,8 +164,10 @@ class Settings:
             else:
                 connection = duckdb.connect()
         except duckdb.IOException as error:
-            why = str(error).splitlines()[0]
-            raise RunError(f"{self.work_db} cannot be read now: {why}") from error
+            raise RunError(
+                f"{self.work_db} cannot be opened, most likely because a run writes it;"
+                f" try again when it is done ({str(error).splitlines()[0]})"
+            ) from error
         connection.execute("set TimeZone = 'UTC'")
         return connection
 

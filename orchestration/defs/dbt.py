@@ -4,11 +4,12 @@ dbt runs in this process with a manifest made beforehand; what it reports become
 and check results while it works. Names, groups, owners and severities come from the dbt project.
 """
 
+import ctypes
 import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ class _Run:
             parsed.build_flat_graph()  # type: ignore[no-untyped-call]
             runner = dbtRunner(manifest=parsed, callbacks=[self._listen])
             self.result = runner.invoke(self._arguments)
-        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
+        except BaseException as error:  # noqa: BLE001 - told by the thread that waits for it
             self.result = dbtRunnerResult(success=False, exception=error)
         finally:
             self._events.put(None)
@@ -166,8 +167,13 @@ class _Run:
     def close(self) -> None:
         """Ends dbt if it still works, and lets go of the work file."""
         while self._thread.is_alive():
-            get_adapter_by_type("duckdb").cancel_open_connections()  # type: ignore[no-untyped-call]
-            self._thread.join(0.5)
+            # What Ctrl-C does to dbt when it has the main thread: it wakes as its query ends.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(KeyboardInterrupt)
+            )
+            with suppress(KeyError):
+                get_adapter_by_type("duckdb").cancel_open_connections()  # type: ignore[no-untyped-call]
+            self._thread.join(1)
         self._connection.close()
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
