@@ -4,7 +4,7 @@
     count(case when is_applicable then 1 end) as step_count,
     count(case when is_applicable and is_completed then 1 end) as completed_step_count,
     {{ exact_ratio(
-        "coalesce(sum(case when is_applicable and is_completed then weight end), 0)",
-        "sum(case when is_applicable then weight end)"
+        in_units("coalesce(sum(case when is_applicable and is_completed then weight end), 0)"),
+        in_units("sum(case when is_applicable then weight end)")
     ) }} as activation_rate
 {%- endmacro %}

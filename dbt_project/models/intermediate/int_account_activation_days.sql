@@ -140,8 +140,8 @@ rated as (
             when {{ units }} = 0 then {{ exact_ratio(user_done, user_units) }}
             when {{ user_units }} = 0 then {{ exact_ratio(done, units) }}
             else {{ exact_ratio(
-                'cast(' ~ done ~ ' as decimal(22, 0)) * ' ~ user_units ~ ' + cast(' ~ user_done ~ ' as decimal(22, 0)) * ' ~ units,
-                '2 * cast(' ~ units ~ ' as decimal(22, 0)) * ' ~ user_units
+                wide(done) ~ ' * ' ~ user_units ~ ' + ' ~ wide(user_done) ~ ' * ' ~ units,
+                '2 * ' ~ wide(units) ~ ' * ' ~ user_units
             ) }}
         end as readiness_rate_{{ basis }},
         {%- endfor %}

@@ -27,8 +27,7 @@ filled as (
         coalesce(min_count, 1) as min_count,
         within_days,
         expires_after_days,
-        coalesce(weight, 1) as weight,
-        cast(coalesce(weight, 1) * 10000 as bigint) as weight_units, -- weights have at most 4 decimals
+        {{ in_units('coalesce(weight, 1)') }} as weight_units,
         coalesce(is_flagship, false) as is_flagship,
         coalesce(valid_from, cast('0001-01-01' as date)) as valid_from,
         coalesce(valid_to, cast('9999-12-31' as date)) as valid_to

@@ -43,7 +43,7 @@ evaluated as (
         steps.feature,
         coalesce(progress.progress_count, 0) as progress_count,
         cast(steps.min_count as bigint) as min_count,
-        cast(steps.weight as decimal(18, 4)) as weight,
+        cast(steps.weight_units * 0.0001 as decimal(18, 4)) as weight,
         cast(steps.step_row as bigint) as step_position,
         applicability.step_row is not null as is_applicable,
         completions.step_row is not null as is_completed,

@@ -29,8 +29,10 @@ summed as (
         sum(users.event_count) as event_count,
         sum(users.day_points) as day_points,
         sum(users.engagement_points) as engagement_points,
-        sum(users.engagement_points * users.engagement_points) as squared_points,
-        max(users.engagement_points) as top_points,
+        sum(
+            {{ wide(in_units('users.engagement_points')) }} * {{ in_units('users.engagement_points') }}
+        ) as squared_units,
+        max({{ in_units('users.engagement_points') }}) as top_units,
         sum(
             case
                 when users.is_active
@@ -56,8 +58,9 @@ points as (
         coalesce(summed.event_count, 0) as event_count,
         coalesce(summed.day_points, 0) as day_points,
         coalesce(summed.engagement_points, 0) as engagement_points,
-        summed.squared_points,
-        summed.top_points,
+        coalesce({{ in_units('summed.engagement_points') }}, 0) as engagement_units,
+        summed.squared_units,
+        summed.top_units,
         summed.active_score,
         coalesce(summed.user_count, 0) as user_count,
         coalesce(summed.active_user_count, 0) as active_user_count,
@@ -107,8 +110,10 @@ scored as (
         points.user_count,
         points.active_user_count,
         {{ exact_ratio('points.active_user_count', 'points.user_count') }} as active_user_rate,
-        {{ exact_ratio('points.top_points', 'points.engagement_points') }} as top_user_share,
-        {{ effective_count('points.engagement_points', 'points.squared_points') }}
+        {{ exact_ratio('points.top_units', 'points.engagement_units') }} as top_user_share,
+        {{ exact_ratio(
+            wide('points.engagement_units') ~ ' * points.engagement_units', 'points.squared_units'
+        ) }}
             as effective_user_count,
         benchmarks.benchmark_points,
         coalesce(benchmarks.benchmark_population_count, 0) as benchmark_population_count,
