@@ -295,12 +295,14 @@ class ActivityWriter:
         draw = f"hash(xor(members.member_no * 4096 + account_days.day, {self.salt[3]}))"
         return f"""
             select
-                member_no, day, mix_no, {_share("draw", 44, 20)} as rounding,
-                rate * level * share / chance * -ln(1 - {_share("draw", 20, 24)}) as volume
+                member_no, day, mix_no, {_share("draw", 52, 12)} as rounding,
+                rate * level * share / chance
+                    * -ln((1 - {_share("draw", 20, 16)}) * (1 - {_share("draw", 36, 16)})) / 2
+                    as volume
             from (
                 select
                     members.member_no, members.rate, account_days.*, {draw} as draw,
-                    habit * least(1, level * share) as chance
+                    habit * least(1, sqrt(level) * share) as chance
                 from account_days
                 join members on account_days.account_no = members.account_no
                 where account_days.day between {first_day} and {last_day}

@@ -162,6 +162,10 @@ def _stories(draw: Generator, accounts: int) -> list[int]:
     return once + [int(s) for s in more]
 
 
+def _between(draw: Generator, low: int, high: int) -> int:
+    return int(draw.integers(low, high + 1))
+
+
 def _plan(users: int) -> str:
     limits = (3, 12, 60)
     return _PLANS[sum(users > limit for limit in limits)]
@@ -199,7 +203,9 @@ class _FleetBuilder:
             region = _choose(self.draw, tuple(_REGIONS))
             account = Account(number, f"a{number + 1:04d}", name, build_life.__name__, life, region)
             fewest, most = life.users
-            users = int(np.clip(round(sizes[number] * self.room), min(fewest, most), most))
+            users = round(sizes[number] * self.room)
+            if not fewest <= users <= most:
+                users = _between(self.draw, fewest, min(most, 2 * fewest))
             if story == 0:
                 users = golden_users
             elif golden_users > 40:  # noqa: PLR2004 keeps the golden account the biggest

@@ -309,7 +309,7 @@ def stalled(draw: Generator, last: int) -> Life:
     return Life(
         [Phase(0, last, 0.7, 0.7, "half")],
         paid_day=last - _between(draw, 185, 330),
-        users=(5, 25),
+        users=(8, 30),
         adoption=0.6,
         expected=["stalled_activation"],
     )
@@ -336,8 +336,8 @@ def trial_ready(draw: Generator, last: int) -> Life:
     return Life(
         [Phase(start, last, 2.0, 2.4, "full")],
         trial=(start, end),
-        users=(8, 20),
-        intensity=2.8,
+        users=(10, 22),
+        intensity=3.2,
         spread=0.1,
         adoption=1.0,
         turnover=False,
