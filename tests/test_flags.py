@@ -165,12 +165,12 @@ def test_the_quiet_raise_nothing(rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "change", "expected"),
     [
-        # falling_engagement: falling, at most 0.6 of a baseline of at least 20.
+        # falling_engagement: falling, at most 0.6 of a baseline of at least 30.
         ("falling_engagement", {}, True),
         ("falling_engagement", {"baseline_ratio": 0.6}, True),
         ("falling_engagement", {"baseline_ratio": 0.600001}, False),
-        ("falling_engagement", {"points_baseline": 20.0}, True),
-        ("falling_engagement", {"points_baseline": 19.999999}, False),
+        ("falling_engagement", {"points_baseline": 30.0}, True),
+        ("falling_engagement", {"points_baseline": 29.999999}, False),
         ("falling_engagement", {"trend": "steady"}, False),
         ("falling_engagement", {"trend": "not_enough_data"}, False),
         # It compares the account with itself: the fleet may be small.
@@ -258,14 +258,14 @@ def test_the_quiet_raise_nothing(rule: str) -> None:
         ("trial_ready_for_sales", {"last_points_date": before(7)}, True),
         ("trial_ready_for_sales", {"last_points_date": before(8)}, False),
         ("trial_ready_for_sales", {"trial_ends_date": None}, True),
-        # champion: score 75, eight days, three quarters activated.
+        # champion: score 90, ten days, three quarters activated.
         ("champion", {}, True),
-        ("champion", {"engagement_score": 75.0}, True),
-        ("champion", {"engagement_score": 74.999999}, False),
+        ("champion", {"engagement_score": 90.0}, True),
+        ("champion", {"engagement_score": 89.999999}, False),
         ("champion", {"is_benchmark_thin": True}, False),
         ("champion", {"is_benchmark_thin": None}, False),
-        ("champion", {"active_day_count": 8}, True),
-        ("champion", {"active_day_count": 7}, False),
+        ("champion", {"active_day_count": 10}, True),
+        ("champion", {"active_day_count": 9}, False),
         ("champion", {"activation_rate": 0.75}, True),
         ("champion", {"activation_rate": 0.749999}, False),
         ("champion", {"activation_rate": None}, True),  # no user step applies
@@ -444,7 +444,7 @@ def test_evidence_of_a_fall() -> None:
         '"baseline_to_date": "2026-03-03", "contract_ends_date": null, '
         '"last_seen_date": "2026-03-22", "now_from_date": "2026-03-11", '
         '"parameters": {"contract_grace_days": 30, "max_baseline_ratio": 0.5, '
-        '"min_baseline_points": 20}, '
+        '"min_baseline_points": 30}, '
         '"points_baseline": 100, "points_now": 42, "slope_p_value": 0.004434, '
         '"slope_points_per_week": -8.5, "weeks_observed": 30}'
     )
@@ -544,8 +544,8 @@ def test_evidence_of_a_champion() -> None:
         '{"account_points_share": 0.454545, "account_status": "paid", "activation_rate": 1, '
         '"active_day_count": 21, "as_of_date": "2026-03-31", "engagement_score": 96.2, '
         '"last_seen_date": "2026-03-30", '
-        '"parameters": {"min_activation_rate": 0.75, "min_active_day_count": 8, '
-        '"min_engagement_score": 75}, "window_days": 30}'
+        '"parameters": {"min_activation_rate": 0.75, "min_active_day_count": 10, '
+        '"min_engagement_score": 90}, "window_days": 30}'
     )
 
 

@@ -86,10 +86,10 @@ select *, false as is_benchmark_thin from (values
 
 create table marts.user_engagement as
 select *, false as is_benchmark_thin from (values
-    ('default', 'acme', 'ann', 300.0, 80.0, 30, true),
+    ('default', 'acme', 'ann', 300.0, 93.0, 30, true),
     ('default', 'acme', 'bob', 150.0, 40.0, 30, true),
     ('default', 'beta', 'cem', 0.0, 0.0, 0, true),
-    ('late', 'acme', 'ann', 50.0, 90.0, 10, false)
+    ('late', 'acme', 'ann', 50.0, 95.0, 10, false)
 ) as t(score_model, account_id, user_id, engagement_points, engagement_score, active_day_count,
     is_default_model);
 
@@ -221,7 +221,7 @@ def test_flags_of_users(connection: duckdb.DuckDBPyConnection) -> None:
     assert flags.select("account_id", "user_id", "flag_key").rows() == [("acme", "ann", "champion")]
     assert flags["sentence"].to_list() == [
         (
-            "Engagement score 80, active on 30 of 30 days, 75 % activated; "
+            "Engagement score 93, active on 30 of 30 days, 75 % activated; "
             "brings 67 % of the account's points."
         )
     ]

@@ -467,7 +467,7 @@ RULES: dict[str, Rule] = {
             kind="risk",
             parameters={
                 "max_baseline_ratio": 0.6,
-                "min_baseline_points": 20,
+                "min_baseline_points": 30,
                 "contract_grace_days": 30,
             },
             judge=_falling_engagement,
@@ -520,8 +520,8 @@ RULES: dict[str, Rule] = {
             entity="user",
             kind="opportunity",
             parameters={
-                "min_engagement_score": 75,
-                "min_active_day_count": 8,
+                "min_engagement_score": 90,
+                "min_active_day_count": 10,
                 "min_activation_rate": 0.75,
             },
             judge=_champion,
