@@ -73,7 +73,9 @@ select 'default', 'beta', 'cem', 20, date '2026-03-01' - n::int from range(82) t
 union all
 select 'late', 'acme', 'ann', 5, date '2026-03-31' - n::int from range(112) t(n)
 union all
-select 'late', 'beta', 'cem', 5, date '2026-03-30';
+select 'late', 'beta', 'cem', 5, date '2026-03-30'
+union all
+select 'default', 'beta', 'cem', 0, date '2026-03-29';
 
 create table marts.account_engagement as
 select *, false as is_benchmark_thin from (values

@@ -114,7 +114,7 @@ ACCOUNT_FACTS = """
         select point_days.account_id, max(point_days.event_date) as last_points_date
         from intermediate.int_point_days as point_days
         inner join default_model on point_days.score_model = default_model.score_model
-        where point_days.event_date <= $as_of
+        where point_days.event_date <= $as_of and point_days.day_points > 0
         group by point_days.account_id
 
     ),
