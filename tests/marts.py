@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 from dbt.cli.main import dbtRunner
-from raw_cases import DIAL_COLUMNS, RAW_COLUMNS, Case
+from raw_cases import RAW_COLUMNS, Case
 
 from orchestration.project import CHECKOUT, DBT_PROJECT
 
