@@ -511,6 +511,11 @@ def test_one_customer_cancels_and_signs_again_three_months_later(
         where group_id = '{account["account_id"]}'
     """)
     assert (last_contract, canceled) == (dates["signed_again"], dates["canceled"])
+    # A row that still knows the cancellation would say nothing about the new contract.
+    assert query(f"""
+        select count(*) from groups where group_id = '{account["account_id"]}'
+            and contract_started_at::date = '{last_contract}' and canceled_at is not null
+    """) == [(0,)]
     between = f"sent::date > '{canceled}' and sent::date < '{last_contract}'"
     assert events_of(query, account, between) == 0
     assert events_of(query, account, f"sent::date >= '{last_contract}'") > 0
@@ -538,6 +543,33 @@ def test_a_champion_falls_silent_and_the_others_go_on(query: Query, truths: dict
         assert events_of(query, account, f"sent::date < '{silent}' and {of_main}") > before / 2
         assert events_of(query, account, f"sent::date >= '{silent}' and {of_main}") == 0
         assert events_of(query, account, f"sent::date >= '{silent}'") > 0
+
+
+def test_some_fade_while_their_contract_is_about_to_end(
+    query: Query, truths: dict[str, Any]
+) -> None:
+    for account in story(truths, "fading_before_renewal"):
+        assert account["expected_flags"] == ["falling_engagement", "renewal_at_risk"]
+        [(ends,)] = query(f"""
+            select max(contract_ends_at)::date from groups
+            where group_id = '{account["account_id"]}'
+        """)
+        assert timedelta(days=15) <= ends - UNTIL <= timedelta(days=80)
+
+
+def test_statuses_come_in_the_words_of_many_sources(query: Query, truths: dict[str, Any]) -> None:
+    words = {word for (word,) in query("select distinct lower(status) from groups") if word}
+    assert words >= {"paid", "active", "trial", "canceled", "past due"}
+    assert words <= {"paid", "active", "trial", "trialing"} | {
+        "canceled",
+        "cancelled",
+        "churned",
+        "past due",
+    }
+    assert query("""
+        select count(distinct id) from groups
+        where status = 'Past due' and "timestamp" > '2000-01-01' and cleaned(id) is not null
+    """) == [(truths["groups"]["unknown_statuses"],)]
 
 
 def test_a_stalled_account_signed_more_than_half_a_year_ago(

@@ -97,13 +97,13 @@ MIXES: dict[str, dict[str, float]] = {
         BRANDING_OFF: 1,
         "Member Invited": 1,
     },
-    # Half of the product: no reviews, branding, analytics or integrations.
+    # Half of the product: no reviews, AI editing, analytics or integrations.
     "half": {
         "Video Viewed": 45,
         "Video Uploaded": 22,
         "Video Shared": 8,
         OLD_COMMENT: 20,
-        "AI Edit Applied": 4,
+        BRANDING_ON: 3,
         "Member Invited": 1,
     },
     # What is left while an account fades.

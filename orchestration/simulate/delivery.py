@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 from numpy.random import default_rng
 
-from orchestration.simulate.fleet import TEST_ACCOUNT
+from orchestration.simulate.fleet import TEST_ACCOUNT, UNKNOWN_STATUS
 
 _TIME = pl.Datetime("us")
 
@@ -83,6 +83,7 @@ def deliver(
     end = datetime.combine(last_date, time(23, 59, 59))
     rows: list[dict[str, Any]] = []
     counts = {"counted": 0, "duplicates": 0, "excluded": 0}
+    unknown = 0
     chance = draw.random(size=(len(source), 3))
     ordered = sorted(enumerate(source), key=lambda item: (item[1]["timestamp"], item[0]))
     for number, (_, happened) in enumerate(ordered):
@@ -99,6 +100,8 @@ def deliver(
         rows.append(row)
         is_excluded = happened.get("group_id") == TEST_ACCOUNT or happened.get("user_id") in staff
         counts["excluded" if is_excluded else "counted"] += 1
+        if row.get("status") == UNKNOWN_STATUS:
+            unknown += 1
         if chance[number, 2] < 0.01 and not is_excluded:  # noqa: PLR2004 one in a hundred
             hour = timedelta(seconds=int(chance[number, 0] * 3600))
             rows.append(
@@ -119,6 +122,8 @@ def deliver(
         rows += broken
         quarantined[reason] = len(broken)
     rows.sort(key=lambda r: (r["received_at"], str(r["id"])))
+    if table == "groups":
+        counts["unknown_statuses"] = unknown
     schema = SCHEMAS[table]
     frame = pl.DataFrame({c: [r.get(c) for r in rows] for c in schema}, schema=schema)
     return frame, {"received": len(rows), **counts, "quarantined": quarantined}

@@ -22,6 +22,8 @@ EVENTS_PER_USER = 60
 STAFF_DOMAIN = "framewise.example"
 TEST_ACCOUNT = "test-framewise"
 SYNC_DAYS = 30
+UNKNOWN_STATUS = "Past due"
+"""A status that says nothing about trial, paid or canceled."""
 
 NORMAL, EXCLUDED, LONE, VISITOR = range(4)
 """Kinds of member: in an account · staff and tests · without any account · never identified."""
@@ -346,12 +348,12 @@ class _FleetBuilder:
             change = {k: self._moment(v) if k.endswith("_at") else v for k, v in news.items()}
             if status in words:
                 change["status"] = words[status]
+            if status == "paid":
+                state.pop("canceled_at", None)
             state |= change
             at = max(day, 0)
             stamp = self.clock.at(at, 17 * 3600 + 30 if "canceled_at" in change else 1800)
             self.fleet.groups.append({"group_id": account.account_id, "timestamp": stamp} | state)
-            if status == "paid":
-                state.pop("canceled_at", None)
         self._add_sync_rows(account, state)
 
     def _moment(self, day: int) -> datetime:
@@ -396,9 +398,10 @@ class _FleetBuilder:
         quiet = {k: state[k] for k in ("name", "industry", "region", "owner")}
         first = account.life.first_day
         for day in range(first + SYNC_DAYS, self.last + 1, SYNC_DAYS):
-            self.fleet.groups.append(
-                {"group_id": account.account_id, "timestamp": self.clock.at(day, 7200)} | quiet
-            )
+            row = {"group_id": account.account_id, "timestamp": self.clock.at(day, 7200)} | quiet
+            if account.account_no % 20 == 1:
+                row["status"] = UNKNOWN_STATUS
+            self.fleet.groups.append(row)
 
     def _add_second_memberships(self) -> None:
         """Some users of steady accounts work for a second account, too."""
