@@ -24,6 +24,11 @@ STARTED_BY = {"accountpulse/started_by": "command"}
 
 INSTANCE: dict[str, Any] = {
     "telemetry": {"enabled": False},
+    "event_log_storage": {
+        "module": "orchestration.event_log",
+        "class": "PooledEventLogStorage",
+        "config": {"base_dir": {"env": "DAGSTER_HOME"}},
+    },
     # Runs queue up: backfills one after the other. Beside them the writer lock keeps the order.
     "concurrency": {
         "runs": {"tag_concurrency_limits": [{"key": "dagster/backfill", "limit": 1}]},

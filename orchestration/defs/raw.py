@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
+import duckdb
 
 from orchestration import landing
-from orchestration.defs.resources import OWNERS, Warehouse, told_plainly
+from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.dials import FILES, check_traits, load_dials
 from orchestration.errors import InputError
+from orchestration.raw_files import select_rows
 
 ROWS = {
     "tracks": "One row per delivered track call; delivered at least once, in any order, late.",
@@ -51,6 +56,42 @@ def _columns(table: str) -> dg.TableSchema:
     )
 
 
+def _check_history(
+    connection: duckdb.DuckDBPyConnection, plan: landing.LandingPlan, as_of: date, timezone: str
+) -> None:
+    """There is an event to describe on the as-of date or before, in the tables or the new files.
+
+    Raises:
+        InputError: there is none; says when the first one is.
+    """
+    over = datetime.combine(as_of + timedelta(days=1), time(), ZoneInfo(timezone))
+    first: datetime | None = None
+    for rows, bound in _event_times(plan):
+        told = connection.execute(
+            f"select min(at) from ({rows}) where at >= timestamp '2000-01-01'", bound
+        ).fetchall()
+        ((found,),) = told
+        if found and (first is None or found < first):
+            first = found
+        if first and first < over.astimezone(UTC).replace(tzinfo=None):
+            return
+    if first:
+        day = first.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).date()
+        raise InputError(f"no events on or before {as_of}; the first event is of {day}")
+
+
+def _event_times(plan: landing.LandingPlan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Queries for the times `at` (UTC) of events, and what is to be bound in each."""
+    if "tracks" in plan.tables:
+        instant = "try_cast(cast(timestamp as varchar) as timestamptz) at time zone 'UTC'"
+        yield f"select {instant} as at from raw.tracks", {}
+    for file in plan.files:
+        if file.table == "tracks":
+            columns = tuple(column for column in file.columns if column.target == "timestamp")
+            rows = select_rows(replace(file, columns=columns), {})
+            yield f"select v0 as at from ({rows})", {"path": file.pattern, "load_id": 0}
+
+
 @dg.multi_asset(
     name="landing",
     specs=[
@@ -78,6 +119,7 @@ def raw_tables(
         )
         if problems:
             raise InputError(problems)
+        _check_history(connection, plan, Request.of(context, settings).as_of, settings.timezone)
         landed = landing.load(connection, plan)
         for table in ROWS:
             ((count,),) = connection.execute(f"select count(*) from raw.{table}").fetchall()
