@@ -65,31 +65,33 @@ def _check_history(
         InputError: there is none; says when the first one is.
     """
     over = datetime.combine(as_of + timedelta(days=1), time(), ZoneInfo(timezone))
-    first: datetime | None = None
-    for rows, bound in _event_times(plan):
-        told = connection.execute(
-            f"select min(at) from ({rows}) where at >= timestamp '2000-01-01'", bound
-        ).fetchall()
-        ((found,),) = told
-        if found and (first is None or found < first):
-            first = found
-        if first and first < over.astimezone(UTC).replace(tzinfo=None):
+    bound = {"over": over.astimezone(UTC).replace(tzinfo=None)}
+    valid = "happened_at >= timestamp '2000-01-01'"
+    early = f"select 1 from ({{}}) where {valid} and happened_at < $over limit 1"
+    for rows, file in _event_times(plan):
+        if connection.execute(early.format(rows), bound | file).fetchall():
             return
-    if first:
-        day = first.replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).date()
+    times = []
+    for rows, file in _event_times(plan):
+        ((first,),) = connection.execute(
+            f"select min(happened_at) from ({rows}) where {valid}", file
+        ).fetchall()
+        times += [first] if first else []
+    if times:
+        day = min(times).replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).date()
         raise InputError(f"no events on or before {as_of}; the first event is of {day}")
 
 
 def _event_times(plan: landing.LandingPlan) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Queries for the times `at` (UTC) of events, and what is to be bound in each."""
+    """Queries for the times `happened_at` (UTC) of events, and what is to be bound in each."""
     if "tracks" in plan.tables:
         instant = "try_cast(cast(timestamp as varchar) as timestamptz) at time zone 'UTC'"
-        yield f"select {instant} as at from raw.tracks", {}
+        yield f"select {instant} as happened_at from raw.tracks", {}
     for file in plan.files:
         if file.table == "tracks":
             columns = tuple(column for column in file.columns if column.target == "timestamp")
             rows = select_rows(replace(file, columns=columns), {})
-            yield f"select v0 as at from ({rows})", {"path": file.pattern, "load_id": 0}
+            yield f"select v0 as happened_at from ({rows})", {"path": file.pattern, "load_id": 0}
 
 
 @dg.multi_asset(
