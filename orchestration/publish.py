@@ -130,7 +130,7 @@ def _copy(work: duckdb.DuckDBPyConnection, path: Path) -> tuple[Table, ...]:
         for schema in SCHEMAS:
             work.execute(f"create schema {CATALOG}.{_identifier(schema)}")
         for table in _tables(work):
-            for statement in _definition(work, table):
+            for statement in copy_statements(work, table):
                 work.execute(statement)
             ((wanted, got),) = work.execute(
                 f"select (select count(*) from {table.relation}),"
@@ -145,7 +145,7 @@ def _copy(work: duckdb.DuckDBPyConnection, path: Path) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _definition(work: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
+def copy_statements(work: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
     """Statements that make and fill the published copy of a table."""
     columns = work.execute(
         "select column_name, data_type, is_nullable, comment from duckdb_columns()"
