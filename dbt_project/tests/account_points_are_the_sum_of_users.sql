@@ -1,4 +1,5 @@
--- One row per score model, account and day on which its points are not the sum of its members' points.
+-- One row per score model, account and day on which its points are not the sum of its members'
+-- points.
 with
 
 accounts as (

@@ -1,4 +1,5 @@
--- One row per account whose activation by its steps is not that of its last day, which is counted in another way.
+-- One row per account whose activation by its steps is not that of its last day, which is counted
+-- in another way.
 with
 
 activation as (
@@ -30,9 +31,19 @@ by_day as (
 
 differing as (
 
-    (select * from by_steps except select * from by_day)
+    (
+        select * from by_steps
+        except
+        select * from by_day
+    )
+
     union all
-    (select * from by_day except select * from by_steps)
+
+    (
+        select * from by_day
+        except
+        select * from by_steps
+    )
 
 )
 

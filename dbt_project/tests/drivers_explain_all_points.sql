@@ -1,4 +1,5 @@
--- One row per score model and account whose event keys do not make up its points, or whose shares are not 1 in sum.
+-- One row per score model and account whose event keys do not make up its points, or whose shares
+-- are not 1 in sum.
 with
 
 accounts as (

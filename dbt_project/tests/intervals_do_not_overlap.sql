@@ -25,6 +25,12 @@ intervals as (
     {{ 'union all' if not loop.last }}
     {% endfor %}
 
+),
+
+overlapping as (
+
+    select * from intervals where valid_from <= previous_to
+
 )
 
-select * from intervals where valid_from <= previous_to
+select * from overlapping

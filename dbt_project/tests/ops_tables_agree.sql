@@ -1,4 +1,5 @@
--- One row per count of data quality that the table listing the rows or names behind it does not give.
+-- One row per count of data quality that the table listing the rows or names behind it does not
+-- give.
 with
 
 quality as (
@@ -42,6 +43,12 @@ counts as (
     from quality
     cross join unmapped
 
+),
+
+differing as (
+
+    select * from counts where counted <> listed
+
 )
 
-select * from counts where counted <> listed
+select * from differing

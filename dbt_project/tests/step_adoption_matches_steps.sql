@@ -1,4 +1,5 @@
--- One row per step and status whose adoption on the as-of date is not what the steps of accounts and members give.
+-- One row per step and status whose adoption on the as-of date is not what the steps of accounts
+-- and members give.
 with
 
 accounts as (
@@ -50,9 +51,19 @@ counted as (
 
 differing as (
 
-    (select * from adoption except select * from counted)
+    (
+        select * from adoption
+        except
+        select * from counted
+    )
+
     union all
-    (select * from counted except select * from adoption)
+
+    (
+        select * from counted
+        except
+        select * from adoption
+    )
 
 )
 

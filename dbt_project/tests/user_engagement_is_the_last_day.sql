@@ -18,9 +18,19 @@ last_day as (
 
 differing as (
 
-    (select * from as_of except select * from last_day)
+    (
+        select * from as_of
+        except
+        select * from last_day
+    )
+
     union all
-    (select * from last_day except select * from as_of)
+
+    (
+        select * from last_day
+        except
+        select * from as_of
+    )
 
 )
 

@@ -1,4 +1,5 @@
--- One row per account and day from first seen to the as-of date, with the rates as scored and restated.
+-- One row per account and day from first seen to the as-of date, with the rates as scored and
+-- restated.
 {%- set bases = ['scored', 'restated'] %}
 {%- set measures = [
     'step_units', 'step_count', 'completed_units', 'completed_count',

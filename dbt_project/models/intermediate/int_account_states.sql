@@ -1,4 +1,5 @@
--- One row per account and stretch of days with one status and plan, from first seen to the as-of date without gaps.
+-- One row per account and stretch of days with one status and plan, from first seen to the as-of
+-- date without gaps.
 with
 
 accounts as (
@@ -59,7 +60,11 @@ stretches as (
         changes.account_id,
         changes.change_date as valid_from,
         coalesce(
-            {{ days_after('lead(changes.change_date) over (partition by changes.account_id order by changes.change_date)', -1) }},
+            {{ days_after(
+                'lead(changes.change_date) over (
+                    partition by changes.account_id order by changes.change_date
+                )', -1
+            ) }},
             {{ as_of_date() }}
         ) as valid_to
     from changes
@@ -74,7 +79,9 @@ states as (
         stretches.account_id,
         case
             when statuses.account_status is null then 'unknown'
-            when statuses.account_status = 'trial' and trial_ends.expiry_date <= stretches.valid_from
+            when
+                statuses.account_status = 'trial'
+                and trial_ends.expiry_date <= stretches.valid_from
                 then 'expired'
             else statuses.account_status
         end as account_status,

@@ -1,4 +1,5 @@
--- One row per fact that a group call states about an account's status, with the day from which it is known and past.
+-- One row per fact that a group call states about an account's status, with the day from which it
+-- is known and past.
 with
 
 groups as (
@@ -85,6 +86,12 @@ facts as (
             or trait_canceled_at > known_at
         )
 
+),
+
+past as (
+
+    select * from facts where effective_date <= {{ as_of_date() }}
+
 )
 
-select * from facts where effective_date <= {{ as_of_date() }}
+select * from past

@@ -1,4 +1,5 @@
--- One row per account and stretch of days on which the latest known fact gives one status (trials not yet judged as expired).
+-- One row per account and stretch of days on which the latest known fact gives one status (trials
+-- not yet judged as expired).
 with
 
 facts as (
@@ -39,7 +40,11 @@ intervals as (
         facts.account_status,
         latest.effective_date as valid_from,
         coalesce(
-            {{ days_after('lead(latest.effective_date) over (partition by latest.account_id order by latest.effective_date)', -1) }},
+            {{ days_after(
+                'lead(latest.effective_date) over (
+                    partition by latest.account_id order by latest.effective_date
+                )', -1
+            ) }},
             {{ as_of_date() }}
         ) as valid_to
     from latest

@@ -3,7 +3,9 @@ with
 
 traits as (
 
-    {{ traits_long(ref('int_groups_deduplicated'), ['account_id', 'row_id', 'row_at', 'row_date']) }}
+    {{ traits_long(
+        ref('int_groups_deduplicated'), ['account_id', 'row_id', 'row_at', 'row_date']
+    ) }}
 
 ),
 
@@ -28,7 +30,9 @@ intervals as (
         trait_value,
         row_date as valid_from,
         coalesce(
-            {{ days_after('lead(row_date) over (partition by account_id, trait order by row_date)', -1) }},
+            {{ days_after(
+                'lead(row_date) over (partition by account_id, trait order by row_date)', -1
+            ) }},
             {{ as_of_date() }}
         ) as valid_to
     from ranked

@@ -38,14 +38,12 @@ accounts as (
     select
         account_id,
         min(first_date) as first_seen_date,
-        coalesce(max(last_event_date), min(first_date)) as last_seen_date
+        greatest(
+            min(first_date), coalesce(max(last_event_date), min(first_date))
+        ) as last_seen_date
     from signs
     group by 1
 
 )
 
-select
-    account_id,
-    first_seen_date,
-    greatest(first_seen_date, last_seen_date) as last_seen_date
-from accounts
+select * from accounts

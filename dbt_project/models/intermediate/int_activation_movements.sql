@@ -1,4 +1,5 @@
--- One row per basis, level, account, entity (user_id empty: the account, or every user of it) and day on which the weight of applicable or completed steps changes; units are 1/10000 of a weight.
+-- One row per basis, level, account, entity (user_id empty: the account, or every user of it) and
+-- day on which the weight of applicable or completed steps changes; units are 1/10000 of a weight.
 with
 
 applicability as (
@@ -87,12 +88,18 @@ summed as (
     where date_day <= {{ as_of_date() }}
     group by basis, level, account_id, user_id, date_day
 
+),
+
+changes as (
+
+    select *
+    from summed
+    where
+        applicable_units <> 0
+        or applicable_count <> 0
+        or completed_units <> 0
+        or completed_count <> 0
+
 )
 
-select *
-from summed
-where
-    applicable_units <> 0
-    or applicable_count <> 0
-    or completed_units <> 0
-    or completed_count <> 0
+select * from changes

@@ -1,4 +1,5 @@
--- One row per account, user (null: unknown), set of event keys (null: untracked) and day with events.
+-- One row per account, user (null: unknown), set of event keys (null: untracked) and day with
+-- events.
 with
 
 events as (

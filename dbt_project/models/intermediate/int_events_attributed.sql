@@ -1,4 +1,5 @@
--- One row per kept event, with its user and account (neither known: anonymous) and the set of event keys that it counts for (null: untracked).
+-- One row per kept event, with its user and account (neither known: anonymous) and the set of event
+-- keys that it counts for (null: untracked).
 with
 
 tracks as (
@@ -89,7 +90,8 @@ name_keys as (
 
     select
         tracked_events.event_name,
-        {{ dbt.listagg('tracked_events.event_key', "'|'", 'order by tracked_events.event_key') }} as key_set
+        {{ dbt.listagg('tracked_events.event_key', "'|'", 'order by tracked_events.event_key') }}
+            as key_set
     from (select distinct event_name, event_key from tracked_events) as tracked_events
     inner join names on tracked_events.event_name = names.event_name
     where not names.has_condition
@@ -143,8 +145,10 @@ attributed as (
         located.account_id,
         located.event_name,
         coalesce(conditional_keys.key_set, name_keys.key_set) as key_set,
-        located.is_account_inferred and several_accounts.user_id is not null as is_ambiguous_account,
-        located.properties is not null and not {{ is_json('located.properties') }} as has_bad_properties,
+        located.is_account_inferred and several_accounts.user_id is not null
+            as is_ambiguous_account,
+        located.properties is not null and not {{ is_json('located.properties') }}
+            as has_bad_properties,
         {{ reporting_date('located.received_at') }} > located.event_date as is_late,
         located.event_date
     from located

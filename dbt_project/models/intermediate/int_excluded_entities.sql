@@ -1,4 +1,5 @@
--- One row per user or account that an exclusion dial matches, by id or by a trait as of the as-of date.
+-- One row per user or account that an exclusion dial matches, by id or by a trait as of the as-of
+-- date.
 with
 
 tracks as (
@@ -39,12 +40,22 @@ exclusions as (
 traits as (
 
     select 'user' as entity, user_id as entity_id, *
-    from ({{ traits_long(ref('int_identifies_screened'), ['user_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']) }})
+    from (
+        {{ traits_long(
+            ref('int_identifies_screened'),
+            ['user_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']
+        ) }}
+    )
 
     union all
 
     select 'account' as entity, account_id as entity_id, *
-    from ({{ traits_long(ref('int_groups_screened'), ['account_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']) }})
+    from (
+        {{ traits_long(
+            ref('int_groups_screened'),
+            ['account_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']
+        ) }}
+    )
 
 ),
 

@@ -1,4 +1,6 @@
--- One row per group call that counts: screened, not waiting for a later as-of date, not excluded, the first of its id.
+-- One row per group call that counts: screened, not waiting for a later as-of date, not excluded,
+-- the first of its id.
+{%- set columns = relation_columns(ref('int_groups_screened')) %}
 with
 
 groups as (
@@ -21,7 +23,7 @@ remaining as (
         quarantine_reason is null
         and row_date <= {{ as_of_date() }}
         and coalesce(user_id, '') not in (select entity_id from excluded where entity = 'user')
-        and coalesce(account_id, '') not in (select entity_id from excluded where entity = 'account')
+        and account_id not in (select entity_id from excluded where entity = 'account')
 
 ),
 
@@ -36,8 +38,8 @@ ranked as (
                 received_at,
                 user_id nulls first,
                 account_id
-                {%- for column in relation_columns(ref('int_groups_screened')) if column.name.startswith('trait_') %},
-                {{ adapter.quote(column.name) }} nulls first
+                {%- for column in columns if column.name.startswith('trait_') %}
+                {{ ', ' ~ adapter.quote(column.name) }} nulls first
                 {%- endfor %}
         ) as copy_number
     from remaining

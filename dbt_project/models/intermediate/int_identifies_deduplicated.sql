@@ -1,4 +1,6 @@
--- One row per identify call that counts: screened, not waiting for a later as-of date, not excluded, the first of its id.
+-- One row per identify call that counts: screened, not waiting for a later as-of date, not
+-- excluded, the first of its id.
+{%- set columns = relation_columns(ref('int_identifies_screened')) %}
 with
 
 identifies as (
@@ -35,8 +37,8 @@ ranked as (
                 received_at,
                 user_id nulls first,
                 anonymous_id nulls first
-                {%- for column in relation_columns(ref('int_identifies_screened')) if column.name.startswith('trait_') %},
-                {{ adapter.quote(column.name) }} nulls first
+                {%- for column in columns if column.name.startswith('trait_') %}
+                {{ ', ' ~ adapter.quote(column.name) }} nulls first
                 {%- endfor %}
         ) as copy_number
     from remaining

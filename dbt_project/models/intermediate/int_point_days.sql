@@ -1,4 +1,5 @@
--- One row per score model, account, known user and day with points; each event is counted once, before caps.
+-- One row per score model, account, known user and day with points; each event is counted once,
+-- before caps.
 with
 
 points_by_key as (

@@ -1,4 +1,5 @@
--- One row per score model, account and day on which the account's status and plan pass the model's filters.
+-- One row per score model, account and day on which the account's status and plan pass the model's
+-- filters.
 with
 
 account_days as (

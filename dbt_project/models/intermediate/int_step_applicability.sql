@@ -1,4 +1,5 @@
--- One row per basis (as scored, or restated by the rows in force on the as-of date), step row, account and stretch of days on which the step applies.
+-- One row per basis (as scored, or restated by the rows in force on the as-of date), step row,
+-- account and stretch of days on which the step applies.
 with
 
 steps as (
@@ -23,7 +24,7 @@ bases as (
 
 ),
 
-applicability as (
+crossed as (
 
     select
         bases.basis,
@@ -42,9 +43,15 @@ applicability as (
     from bases
     inner join states
         on
-            states.account_status = coalesce(bases.account_status, states.account_status)
-            and (bases.account_plan is null or states.plan = bases.account_plan)
+            coalesce(bases.account_status, states.account_status) = states.account_status
+            and (bases.account_plan is null or bases.account_plan = states.plan)
+
+),
+
+applicability as (
+
+    select * from crossed where valid_from <= valid_to
 
 )
 
-select * from applicability where valid_from <= valid_to
+select * from applicability

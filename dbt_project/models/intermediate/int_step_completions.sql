@@ -1,4 +1,5 @@
--- One row per step row, entity (user_id empty: the account) and unbroken stretch of days on which the step is completed.
+-- One row per step row, entity (user_id empty: the account) and unbroken stretch of days on which
+-- the step is completed.
 with
 
 steps as (
@@ -13,7 +14,8 @@ met as (
 
 ),
 
--- a step without expiry stays completed; with expiry it holds until expires_after_days after it was last met
+-- a step without expiry stays completed; with expiry it holds until expires_after_days after it
+-- was last met
 held as (
 
     select
@@ -50,7 +52,11 @@ numbered as (
     select
         *,
         sum(
-            case when held_until is null or held_from > {{ days_after('held_until', 1) }} then 1 else 0 end
+            case
+                when held_until is null then 1
+                when held_from > {{ days_after('held_until', 1) }} then 1
+                else 0
+            end
         ) over (
             partition by step_row, account_id, user_id
             order by held_from

@@ -1,4 +1,5 @@
--- One row per event step row, entity (user_id empty: the account) and day on which the count over its window changes.
+-- One row per event step row, entity (user_id empty: the account) and day on which the count over
+-- its window changes.
 with
 
 event_key_days as (

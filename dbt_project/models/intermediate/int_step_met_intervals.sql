@@ -1,4 +1,5 @@
--- One row per step row, entity (user_id empty: the account) and stretch of days on which the step is met (event steps: each day with an event on which it is met).
+-- One row per step row, entity (user_id empty: the account) and stretch of days on which the step
+-- is met (event steps: each day with an event on which it is met).
 with
 
 steps as (

@@ -1,4 +1,5 @@
--- One row per step row and entity (user_id empty: the account) with any progress up to the as-of date.
+-- One row per step row and entity (user_id empty: the account) with any progress up to the as-of
+-- date.
 with
 
 counts as (

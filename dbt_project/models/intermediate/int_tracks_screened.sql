@@ -1,4 +1,5 @@
--- One row per track call, with what becomes of it: a reason to quarantine it, waiting, excluded, duplicate or kept.
+-- One row per track call, with what becomes of it: a reason to quarantine it, waiting, excluded,
+-- duplicate or kept.
 with
 
 tracks as (

@@ -1,4 +1,5 @@
--- One row per user and stretch of time in which events without an account count for the account joined last.
+-- One row per user and stretch of time in which events without an account count for the account
+-- joined last.
 with
 
 groups as (

@@ -1,4 +1,6 @@
--- One row per basis, account, user ever seen there and day on which the user's activation or membership changes.
+-- One row per basis, account, user ever seen there and day on which the user's activation or
+-- membership changes.
+{%- set measures = ['applicable_count', 'completed_units', 'completed_count', 'member_count'] %}
 with
 
 movements as (
@@ -88,14 +90,14 @@ running as (
         basis,
         account_id,
         user_id,
-        date_day,
-        {%- for measure in ['applicable_count', 'completed_units', 'completed_count', 'member_count'] %}
+        {%- for measure in measures %}
         cast(sum({{ measure }}) over (
             partition by basis, account_id, user_id
             order by date_day
             rows between unbounded preceding and current row
-        ) as bigint) as {{ measure }}{{ ',' if not loop.last }}
+        ) as bigint) as {{ measure }},
         {%- endfor %}
+        date_day
     from daily
 
 ),

@@ -1,4 +1,5 @@
--- One row per score model, account, user and scored day on which the user is a member: points of the trailing window.
+-- One row per score model, account, user and scored day on which the user is a member: points of
+-- the trailing window.
 with
 
 members as (
@@ -123,7 +124,11 @@ stretches as (
         {%- endfor %}
         date_day as valid_from,
         coalesce(
-            {{ days_after('lead(date_day) over (partition by score_model, account_id, user_id order by date_day)', -1) }},
+            {{ days_after(
+                'lead(date_day) over (
+                    partition by score_model, account_id, user_id order by date_day
+                )', -1
+            ) }},
             {{ as_of_date() }}
         ) as valid_to
     from changes
@@ -154,10 +159,12 @@ scored as (
         member_days.account_id,
         member_days.user_id,
         scored_days.curve,
-        case when member_days.date_day = member_days.valid_from then member_days.event_count else 0 end
-            as event_count,
-        case when member_days.date_day = member_days.valid_from then member_days.day_points else 0 end
-            as day_points,
+        case
+            when member_days.date_day = member_days.valid_from then member_days.event_count else 0
+        end as event_count,
+        case
+            when member_days.date_day = member_days.valid_from then member_days.day_points else 0
+        end as day_points,
         member_days.engagement_points,
         member_days.active_day_count,
         scored_days.is_default_model,

@@ -1,5 +1,12 @@
 -- One row per as-of date: every row of tracks received so far, by what became of it.
-{{ config(materialized='incremental', unique_key='as_of_date', on_schema_change='append_new_columns') }} -- earlier as-of dates stay as they were counted
+-- Incremental: earlier as-of dates stay as they were counted.
+{{ config(
+    materialized='incremental', unique_key='as_of_date', on_schema_change='append_new_columns'
+) }}
+{%- set fates = [
+    'missing_id', 'missing_event', 'bad_timestamp', 'no_identity',
+    'waiting', 'excluded', 'duplicate',
+] %}
 with
 
 tracks as (
@@ -26,10 +33,10 @@ events as (
 received as (
 
     select
-        count(*) as received_count,
-        {%- for fate in ['missing_id', 'missing_event', 'bad_timestamp', 'no_identity', 'waiting', 'excluded', 'duplicate'] %}
-        count(case when fate = '{{ fate }}' then 1 end) as {{ fate }}_count{{ ',' if not loop.last }}
+        {%- for fate in fates %}
+        count(case when fate = '{{ fate }}' then 1 end) as {{ fate }}_count,
         {%- endfor %}
+        count(*) as received_count
     from tracks
 
 ),

@@ -1,7 +1,11 @@
 -- One row per group call as delivered.
 {%- set columns = relation_columns(source('raw', 'groups')) %}
-{%- set times = ['created_at', 'trial_ends_at', 'contract_started_at', 'contract_ends_at', 'canceled_at'] %}
-{%- set known = ['id', 'group_id', 'user_id', 'timestamp', 'received_at', '_unparsed', '_load_id'] %}
+{%- set times = [
+    'created_at', 'trial_ends_at', 'contract_started_at', 'contract_ends_at', 'canceled_at'
+] %}
+{%- set known = [
+    'id', 'group_id', 'user_id', 'timestamp', 'received_at', '_unparsed', '_load_id'
+] %}
 with
 
 groups as (

@@ -1,6 +1,9 @@
 -- One row per identify call as delivered.
 {%- set columns = relation_columns(source('raw', 'identifies')) %}
-{%- set known = ['id', 'user_id', 'anonymous_id', 'timestamp', 'received_at', 'created_at', '_unparsed', '_load_id'] %}
+{%- set known = [
+    'id', 'user_id', 'anonymous_id', 'timestamp', 'received_at', 'created_at',
+    '_unparsed', '_load_id',
+] %}
 with
 
 identifies as (

@@ -18,7 +18,8 @@ renamed as (
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
 
         {{ clean_text(raw_column(columns, 'event', 'varchar')) }} as event_name,
-        cast({{ raw_column(columns, 'properties', 'varchar') }} as {{ dbt.type_string() }}) as properties,
+        cast({{ raw_column(columns, 'properties', 'varchar') }} as {{ dbt.type_string() }})
+            as properties,
         coalesce(
             cast({{ raw_column(columns, 'timestamp', 'varchar') }} as {{ dbt.type_string() }}),
             {{ raw_column(columns, '_unparsed', 'varchar') }}

@@ -37,7 +37,6 @@ evaluated as (
 
     select
         entities.account_id,
-        
         steps.step_key,
         steps.step_name,
         steps.feature,

@@ -49,7 +49,8 @@ dates as (
     from days
     where
         date_day = {{ as_of_date() }}
-        or {{ dbt.date_trunc('month', days_after('date_day', 1)) }} = {{ days_after('date_day', 1) }}
+        or {{ dbt.date_trunc('month', days_after('date_day', 1)) }}
+        = {{ days_after('date_day', 1) }}
 
 ),
 

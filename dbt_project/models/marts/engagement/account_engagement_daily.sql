@@ -1,4 +1,5 @@
--- One row per score model, account and day from first seen to the as-of date on which the account is scored.
+-- One row per score model, account and day from first seen to the as-of date on which the account
+-- is scored.
 with
 
 scored_days as (
@@ -30,13 +31,16 @@ summed as (
         sum(users.day_points) as day_points,
         sum(users.engagement_points) as engagement_points,
         sum(
-            {{ wide(in_units('users.engagement_points')) }} * {{ in_units('users.engagement_points') }}
+            {{ wide(in_units('users.engagement_points')) }}
+            * {{ in_units('users.engagement_points') }}
         ) as squared_units,
         max({{ in_units('users.engagement_points') }}) as top_units,
         sum(
             case
                 when users.is_active
-                    then {{ unrounded_score('users.engagement_points', 'users.benchmark_points', 'score_models.curve') }}
+                    then {{ unrounded_score(
+                        'users.engagement_points', 'users.benchmark_points', 'score_models.curve'
+                    ) }}
             end
         ) as active_score,
         count(*) as user_count,
@@ -102,11 +106,11 @@ scored as (
             as engagement_score,
         cast(
             round(
-                cast(points.active_score / nullif(points.active_user_count, 0) as decimal(18, 12)), 6
+                cast(points.active_score / nullif(points.active_user_count, 0) as decimal(18, 12)),
+                6
             )
             as decimal(18, 6)
-        )
-            as engagement_score_avg,
+        ) as engagement_score_avg,
         points.user_count,
         points.active_user_count,
         {{ exact_ratio('points.active_user_count', 'points.user_count') }} as active_user_rate,

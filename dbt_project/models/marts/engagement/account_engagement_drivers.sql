@@ -1,4 +1,5 @@
--- One row per score model, account scored on the as-of date and event key with points in the window or the window before.
+-- One row per score model, account scored on the as-of date and event key with points in the window
+-- or the window before.
 with
 
 points as (
@@ -55,8 +56,9 @@ drivers as (
         cast(summed.engagement_points as decimal(18, 4)) as engagement_points,
         cast(summed.points_before as decimal(18, 4)) as points_before,
         cast(summed.engagement_points - summed.points_before as decimal(18, 4)) as points_change,
-        {{ exact_ratio(in_units('summed.engagement_points'), in_units('accounts.engagement_points')) }}
-            as points_share,
+        {{ exact_ratio(
+            in_units('summed.engagement_points'), in_units('accounts.engagement_points')
+        ) }} as points_share,
         summed.user_count,
         accounts.is_default_model
     from summed

@@ -1,4 +1,5 @@
--- One row per score model, account, user and day on which the user is a member of the scored account.
+-- One row per score model, account, user and day on which the user is a member of the scored
+-- account.
 with
 
 points as (
