@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from dbt.cli.main import dbtRunner
 from raw_cases import RAW_COLUMNS, Case
 
 from orchestration.project import CHECKOUT, DBT_PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Replaced in the compiled SQL by a case's own; no data may hold them.
 SOME_DATE = "2222-02-22"
