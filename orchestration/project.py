@@ -90,6 +90,11 @@ class Settings:
         return self.warehouse / ".writer.lock"
 
     @property
+    def tested_mark(self) -> Path:
+        """Names the day whose marts stand in the work file built and tested; else not there."""
+        return self.warehouse / ".tested"
+
+    @property
     def published(self) -> Path:
         """Folder of the published runs."""
         return self.warehouse / "published"

@@ -32,6 +32,8 @@ MANIFEST = manifest(Settings.resolve())
 AFTER_SIGNALS = ["tag:after_signals", "source:signals"]
 """Models that read what Python wrote, and the tests of those Python tables."""
 
+UNFINISHED = " without what follows the signals"
+
 UNIQUE_ID = "dagster_dbt/unique_id"
 
 DbtEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
@@ -41,7 +43,11 @@ DbtEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEvents:
     """Dials, staging, intermediate, marts and ops, in one dbt invocation."""
     with told_plainly():
+        mark = warehouse.settings.tested_mark
+        mark.unlink(missing_ok=True)
         yield from _build(context, warehouse, ["--exclude", *AFTER_SIGNALS])
+        if not context.assets_def.is_subset:
+            mark.write_text(f"{Request.of(context, warehouse.settings).as_of}{UNFINISHED}")
 
 
 @dbt_assets(manifest=MANIFEST.json, select=" ".join(AFTER_SIGNALS), name="dbt_after_signals")
@@ -49,6 +55,10 @@ def dbt_after_signals(context: dg.AssetExecutionContext, warehouse: Warehouse) -
     """Marts that join trends and flags to the rest."""
     with told_plainly():
         yield from _build(context, warehouse, ["--select", *AFTER_SIGNALS])
+        mark = warehouse.settings.tested_mark
+        as_of = str(Request.of(context, warehouse.settings).as_of)
+        if mark.exists() and mark.read_text() == as_of + UNFINISHED:
+            mark.write_text(as_of)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """The publication as an asset: the one that has a calendar, one partition per as-of date."""
 
+from datetime import date
+from pathlib import Path
+
 import dagster as dg
 
 from orchestration import runs
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.dials import load_dials
+from orchestration.errors import RunError
 from orchestration.project import Settings, code_fingerprint
 from orchestration.publish import SCHEMAS, publish, run_name
 
@@ -17,6 +21,20 @@ CALENDAR = dg.DailyPartitionsDefinition(
 def _published_keys() -> list[dg.AssetKey]:
     keys = [*dbt_models.keys, *dbt_after_signals.keys]
     return sorted(key for key in keys if key.path[0] in SCHEMAS)
+
+
+def _check_tested(mark: Path, as_of: date) -> None:
+    """What is about to be published was built for the day of its partition, and passed its tests.
+
+    Raises:
+        RunError: it was not; most likely the publication was started by itself.
+    """
+    tested = mark.read_text() if mark.exists() else "none"
+    if tested != as_of.isoformat():
+        raise RunError(
+            f"built and tested are the marts of {tested}, not of {as_of}:"
+            " materialise all assets of the partition, or launch daily_refresh"
+        )
 
 
 @dg.asset(
@@ -47,6 +65,7 @@ def published_marts(
     with told_plainly():
         settings = warehouse.settings
         request = Request.of(context, settings)
+        _check_tested(settings.tested_mark, request.as_of)
         connection = warehouse.connect()
         try:
             name = run_name(settings.published, runs.known(connection), request.as_of)

@@ -103,12 +103,29 @@ class Request:
         """
         tags: Mapping[str, str] = context.run.tags
         newest = tags.get("dagster/asset_partition_range_end") or tags.get("dagster/partition")
-        first = tags.get("dagster/asset_partition_range_start") or tags.get(FROM_DATE_TAG)
+        first = tags.get("dagster/asset_partition_range_start")
+        if not newest and "dagster/backfill" in tags:
+            first, newest = _backfilled(context.instance, tags["dagster/backfill"])
+        first = tags.get(FROM_DATE_TAG) or first
         return cls(
             as_of=date.fromisoformat(newest) if newest else settings.yesterday(),
             from_date=date.fromisoformat(first) if first else None,
             full_refresh=tags.get(FULL_REFRESH_TAG) == "true",
         )
+
+
+def _backfilled(instance: dg.DagsterInstance, backfill_id: str) -> tuple[str | None, str | None]:
+    """The first and the newest partition that a backfill is after.
+
+    A backfill of everything runs what has no calendar first, in one run without a partition, and
+    then the publication, in one run over the range: both are to mean the same day.
+    """
+    backfill = instance.get_backfill(backfill_id)
+    if not backfill or not backfill.asset_backfill_data:
+        return None, None
+    subsets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key.values()
+    days = sorted(day for subset in subsets for day in subset.get_partition_keys())
+    return (days[0], days[-1]) if days else (None, None)
 
 
 @contextmanager
