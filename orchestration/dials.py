@@ -413,8 +413,8 @@ def _take_header(file: _File, row_type: type[DialRow], line: int, cells: list[st
         elif cells.count(column) > 1:
             file.report(line, column, "is there twice")
     for column in absent:
-        if row_type.model_fields[column].is_required():
-            file.report(line, column, "is missing")
+        required = row_type.model_fields[column].is_required()
+        file.report(line, column, "is missing" + ("" if required else "; its cells may be empty"))
 
 
 def _take_row(file: _File, row_type: type[DialRow], line: int, cells: list[str]) -> None:

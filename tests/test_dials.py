@@ -497,7 +497,9 @@ def test_files_and_folder_must_be_there(seeds: Path) -> None:
 
 def test_wrong_columns_are_told_beside_wrong_cells_but_not_once_per_row(seeds: Path) -> None:
     path = seeds / "tracked_events.csv"
-    path.write_text("event_ky,event_name,feature,feature\nuploaded,,x,x\n")
+    path.write_text(
+        "event_ky,event_name,property_name,property_value,feature,feature\nuploaded,,,,x,x\n"
+    )
     add(seeds, "engagement_weights", "default,uploaded,0,,,")
 
     assert problems(seeds) == [
@@ -509,14 +511,13 @@ def test_wrong_columns_are_told_beside_wrong_cells_but_not_once_per_row(seeds: P
     ]
 
 
-def test_optional_columns_may_be_absent(seeds: Path) -> None:
-    (seeds / "activation_steps.csv").write_text(
-        "event_key,step_key,level,step_name\nuploaded,first_upload,user,Uploaded\n"
-    )
+def test_an_optional_column_must_be_there_and_may_be_empty(seeds: Path) -> None:
+    path = seeds / "exclusions.csv"
+    path.write_text("entity,column,pattern\nuser,email,*@our.example\n")
 
-    (step,) = load_dials(seeds).activation_steps
-
-    assert (step.min_count, step.weight, step.trait, step.valid_from) == (1, Decimal(1), None, None)
+    assert problems(seeds) == [
+        "exclusions.csv:1: column reason: is missing; its cells may be empty"
+    ]
 
 
 def test_a_line_is_the_physical_one_where_the_record_begins(seeds: Path) -> None:
