@@ -120,7 +120,7 @@ def query(sql: str, warehouse: Path | None, form: str, limit: int | None, work: 
 @click.option("--days", type=click.IntRange(min=1), required=True, help="Days of history.")
 @click.option("--events", type=click.IntRange(min=1), help="About so many events.")
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Where the files go.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same data.")
 @click.option("--until", type=Day(), help="Last day of the data; default: yesterday.")
 def simulate(
     *, accounts: int, days: int, events: int | None, out: Path, seed: int, until: date | None
@@ -142,7 +142,7 @@ def demo(accounts: int, days: int, events: int, folder: Path) -> None:
     _clear_demo(folder)
     until = Settings.resolve(raw=folder, warehouse=folder, seeds=CHECKOUT / "seeds").yesterday()
     raw = folder / "raw"
-    _simulate(raw, accounts=accounts, days=days, events=events, until=until, seed=1)
+    _simulate(raw, accounts=accounts, days=days, events=events, until=until, seed=7)
     settings = Settings.resolve(folder / "raw", folder / "warehouse", CHECKOUT / "seeds")
     _run(settings, until)
     report.print_demo(settings)

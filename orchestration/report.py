@@ -4,7 +4,8 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from orchestration.errors import InputError, RunError
 from orchestration.project import Settings
+from orchestration.publish import SCHEMAS
 
 if TYPE_CHECKING:
     from orchestration.execution import Listener
@@ -37,9 +39,11 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise RunError(f"{path} cannot be opened: {str(error).splitlines()[0]}") from error
     connection.execute("set TimeZone = 'UTC'")
-    ((catalog,),) = connection.execute("select current_catalog()").fetchall()
-    schemas = ",".join(f"{catalog}.{schema}" for schema in ("marts", "reference", "ops"))
-    connection.execute(f"set search_path = '{schemas}'")
+    schemas = connection.execute(
+        "select schema_name from information_schema.schemata where catalog_name = current_catalog()"
+    ).fetchall()
+    found = [name for name in SCHEMAS if (name,) in schemas]
+    connection.execute(f"set search_path = '{','.join(found)}'")
     return connection
 
 
@@ -72,8 +76,8 @@ def print_query(path: Path, sql: str, form: str, limit: int | None) -> None:
         writer.writerow(columns)
         writer.writerows(rows)
     elif form == "json":
-        for row in rows:
-            print(json.dumps(dict(zip(columns, row, strict=True)), default=str))
+        lines = [json.dumps(dict(zip(columns, row, strict=True)), default=_plain) for row in rows]
+        print("[" + ",\n ".join(lines) + "]")
     else:
         _console().print(_table(columns, rows))
         if more:
@@ -84,14 +88,10 @@ def _table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None
 ) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
+    values = [[row[i] for row in rows if row[i] is not None] for i in range(len(columns))]
     numeric = [
-        any(row[i] is not None for row in rows)
-        and all(
-            isinstance(row[i], int | float) or _is_decimal(row[i])
-            for row in rows
-            if row[i] is not None
-        )
-        for i in range(len(columns))
+        bool(column) and all(isinstance(value, int | float | Decimal) for value in column)
+        for column in values
     ]
     for name, is_number in zip(columns, numeric, strict=True):
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
@@ -100,8 +100,9 @@ def _table(
     return table
 
 
-def _is_decimal(value: object) -> bool:
-    return type(value).__name__ == "Decimal"
+def _plain(value: object) -> float | str:
+    """What JSON can say of a value that it does not know: decimals are numbers, dates are text."""
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def _console() -> Console:
@@ -152,8 +153,7 @@ def _line(happening: "Happening") -> str:
 
 def print_summary(settings: Settings, seconds: float) -> None:
     """Prints what a run brought: who is there, what is flagged, what the raw data was like."""
-    connection = open_published(settings.published_db)
-    try:
+    with closing(open_published(settings.published_db)) as connection:
         one = connection.execute(
             """
             select
@@ -182,7 +182,12 @@ def print_summary(settings: Settings, seconds: float) -> None:
             group by kind order by kind desc
             """
         ).fetchall()
-        cursor = connection.execute("select * exclude (as_of_date) from ops.data_quality limit 1")
+        cursor = connection.execute(
+            """
+            select * exclude (as_of_date) from ops.data_quality
+            where as_of_date = (select as_of_date from ops.runs order by run_id desc limit 1)
+            """
+        )
         names = [column[0] for column in cursor.description or []]
         quality = [
             f"{name.removesuffix('_count').replace('_', ' ')} {count:,}"
@@ -190,53 +195,70 @@ def print_summary(settings: Settings, seconds: float) -> None:
             for name, count in zip(names, row, strict=True)
             if count
         ]
-    finally:
-        connection.close()
     ((run_id, as_of, accounts, active, users),) = one
-    print(f"\n{run_id} published in {seconds:.1f} s; the marts describe {as_of}")
+    print(f"\n{run_id}: the marts describe {as_of} ({seconds:.1f} s)")
     print(f"  accounts       {accounts:,}, of them active {active:,}; users {users:,}")
     for kind, told in flags:
         print(f"  {'risks' if kind == 'risk' else 'opportunities':<14} {told}")
     print(f"  raw events     {', '.join(quality)}")
     print(f"  the marts      {settings.published_db}")
-    print('  ask them       accountpulse query "select * from account_health"')
+    where = f"--warehouse {settings.warehouse} "
+    print(f'  ask them       accountpulse query {where}"select * from account_health"')
 
 
 DEMO_QUESTIONS = {
-    "Accounts at risk: what happened, and what to do": """
-        select account_name, mrr / 100 as mrr, flags.title, flags.sentence
+    "Accounts at risk, the dearest of each kind": """
+        select
+            account_name,
+            mrr / 100 as mrr,
+            flags.title as risk,
+            flags.sentence as why
         from account_flags as flags
         inner join accounts using (account_id)
         where flags.kind = 'risk'
-        qualify row_number() over (partition by flags.flag_key order by mrr desc nulls last) <= 3
-        order by mrr desc nulls last, account_name limit 8
+        qualify row_number() over (
+            partition by flags.flag_key order by mrr desc nulls last, account_id
+        ) <= 2
+        order by flags.title, mrr desc nulls last, account_name
     """,
     "Opportunities": """
-        select account_name, plan, flags.title, flags.sentence
+        select account_name, plan, flags.title as opportunity, flags.sentence as why
         from account_flags as flags
         inner join accounts using (account_id)
         where flags.kind = 'opportunity'
-        order by account_name limit 5
+        order by account_name
+        limit 5
     """,
-    "Champions: people to ask for a reference": """
-        select user_name, account_name, flags.sentence
+    "Champions, of the biggest accounts": """
+        select user_name, account_name, flags.sentence as why
         from user_flags as flags
         inner join users using (user_id)
         inner join accounts using (account_id)
-        where flags.flag_key = 'champion'
-        order by user_name limit 5
+        inner join user_engagement as engagement using (account_id, user_id)
+        where flags.flag_key = 'champion' and engagement.is_default_model
+        qualify row_number() over (
+            partition by account_id order by engagement_points desc, user_id
+        ) = 1
+        order by accounts.user_count desc, account_name
+        limit 5
     """,
-    "Much use, little value: the biggest account that misses the new features": """
+    "Busy without the value: the biggest account that uses much, and not what is new": """
         select
-            account_name, user_count, round(engagement_score, 1) as engagement_score,
-            round(readiness_rate, 2) as readiness_rate, missing_steps
+            account_name,
+            accounts.user_count,
+            round(engagement.engagement_score, 1) as engagement_score,
+            activation.activation_rate,
+            activation.missing_steps
         from account_flags as flags
-        inner join accounts using (account_id, as_of_date)
-        where flags.flag_key = 'high_engagement_low_activation'
-        order by user_count desc limit 1
+        inner join accounts using (account_id)
+        inner join account_activation as activation using (account_id)
+        inner join account_engagement as engagement using (account_id)
+        where flags.flag_key = 'high_engagement_low_activation' and engagement.is_default_model
+        order by accounts.user_count desc, account_id
+        limit 1
     """,
-    "How far the steps of the product got": """
-        select step_name, level, eligible_count, completed_count, adoption_rate
+    "How far each step of the product got, among paying accounts": """
+        select step_name, level, eligible_count, completed_count, adoption_rate, is_flagship
         from step_adoption
         where account_status = 'paid' and date = (select max(date) from step_adoption)
         order by level, adoption_rate desc
@@ -246,14 +268,18 @@ DEMO_QUESTIONS = {
 
 def print_demo(settings: Settings) -> None:
     """Prints what an analyst looks at first."""
-    connection = open_published(settings.published_db)
     console = _console()
-    try:
+    with closing(open_published(settings.published_db)) as connection:
         for title, sql in DEMO_QUESTIONS.items():
             cursor = connection.execute(sql)
             columns = [column[0] for column in cursor.description or []]
             console.print()
             console.print(_table(columns, cursor.fetchall(), title))
-    finally:
-        connection.close()
-    print(f"\nThe marts are in {settings.published_db}")
+    ask = f"accountpulse query --warehouse {settings.warehouse}"
+    print(
+        f"\nThe marts are in {settings.published_db}, and as Parquet beside it. Next:"
+        f'\n  {ask} "select * from account_health limit 5"'
+        f"\n  {ask} \"select table_name, comment from duckdb_tables() where schema_name = 'marts'\""
+        "\n  make dev          the asset graph, the checks and every run, in Dagster"
+        "\n  seeds/*.csv       change what counts"
+    )
