@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 import pytest
 import yaml
 
 from orchestration.cli import cli
 from orchestration.project import CHECKOUT
+from orchestration.runs import COLUMNS as RUNS
 
 README = (CHECKOUT / "README.md").read_text()
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
@@ -18,7 +20,7 @@ PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md")])
 
 def described() -> dict[str, dict[str, Any]]:
     """Every table that the YAML of the marts, of ops and of the signals describes, by name."""
-    tables = {}
+    tables: dict[str, dict[str, Any]] = {}
     for path in (CHECKOUT / "dbt_project" / "models").glob("**/_*.yml"):
         content = yaml.safe_load(path.read_text())
         layer = path.relative_to(CHECKOUT / "dbt_project" / "models").parts[0]
@@ -129,6 +131,40 @@ def test_every_message_is_one_that_the_code_says(message: str) -> None:
     said = "\n".join(texts)
     pieces = [piece for piece in re.split("[…';:]", message) if re.search("[a-z]", piece)]
     assert [piece for piece in pieces if piece.strip() not in said] == []
+
+
+def queries() -> list[str]:
+    """Every query that a page shows."""
+    shown = []
+    for page in PAGES:
+        text = page.read_text()
+        shown += re.findall(r'accountpulse query [^"\n]*"(select [^"]+|\n[^"]+)"', text)
+        shown += re.findall(r"`(select [^`]+)`", text)
+    return shown
+
+
+@pytest.fixture(scope="module")
+def empty_tables() -> duckdb.DuckDBPyConnection:
+    """Every published table without rows, with the columns that its description promises."""
+    connection = duckdb.connect()
+    for table, content in described().items():
+        columns = ", ".join(f"{c['name']} {c['data_type']}" for c in content["columns"])
+        connection.execute(f"create table {table} ({columns})")
+    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in RUNS.items())
+    connection.execute(f"create table runs ({columns})")
+    return connection
+
+
+@pytest.mark.parametrize("query", queries())
+def test_every_query_runs(empty_tables: duckdb.DuckDBPyConnection, query: str) -> None:
+    empty_tables.execute(query)
+
+
+def test_readme_shows_what_the_query_gives(empty_tables: duckdb.DuckDBPyConnection) -> None:
+    (query,) = [query for query in queries() if query.startswith("\n")]
+    (header,) = re.findall(r"^┃(.+)┃$", README, re.MULTILINE)
+    given = [column[0] for column in empty_tables.execute(query).description or []]
+    assert [name.strip() for name in header.split("┃")] == given
 
 
 def test_every_dependency_is_explained() -> None:
