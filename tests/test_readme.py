@@ -51,7 +51,8 @@ def options(command: click.Command) -> set[str]:
 
 def commands() -> dict[str, set[str]]:
     """The options that README names for each command, from the rows of its table."""
-    rows = re.findall(r"^\| `accountpulse (\w+)[^|]*?`(.*)$", README, re.MULTILINE)
+    section = README.split("## Commands\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `accountpulse (\w+)[^|]*?`(.*)$", section, re.MULTILINE)
     return {name: set(re.findall(r"--[a-z-]+", rest)) for name, rest in rows}
 
 
