@@ -1,0 +1,161 @@
+"""Use against habit and calendar: small fleets by hand, and nothing of later days."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestration.signals.features import (
+    NEVER,
+    ONE,
+    Activity,
+    Ints,
+    Use,
+    dispersion,
+    peer_totals,
+    peers_calendar,
+    recent_use,
+)
+
+
+def fleet(users: list[list[int]], members: int = 1, group: list[int] | None = None) -> Activity:
+    active = np.array(users)
+    groups = np.zeros(len(users), dtype=np.int64) if group is None else np.array(group)
+    return Activity(
+        active_users=active,
+        members=np.full(active.shape, members),
+        is_live=np.ones(active.shape, dtype=np.bool_),
+        group=np.broadcast_to(groups[:, None], active.shape),
+    )
+
+
+def full_days(days: int) -> Ints:
+    """A calendar on which every member of every peer is active every day."""
+    return np.full((1, days), ONE)
+
+
+def test_calendar_is_the_mean_share_of_live_accounts() -> None:
+    activity = Activity(
+        active_users=np.array([[2, 0], [1, 3], [5, 5]]),
+        members=np.array([[4, 4], [0, 3], [5, 5]]),
+        is_live=np.array([[True, True], [True, True], [False, True]]),
+        group=np.zeros((3, 2), dtype=np.int64),
+    )
+    # Day 0: 2/4 and 1/1 (no members count as one); the third is not live. Day 1: 0, 1 and 1.
+    calendar = peers_calendar([peer_totals(activity, groups=1)], min_peers=1)
+    assert calendar.tolist() == [[750_000, 666_666]]
+
+
+def test_small_groups_take_the_fleets_calendar() -> None:
+    activity = fleet([[1], [1], [0], [0]], group=[0, 0, 0, 1])
+    totals = [peer_totals(activity, groups=2)]
+    assert peers_calendar(totals, min_peers=1).tolist() == [[666_666], [0]]
+    assert peers_calendar(totals, min_peers=2).tolist() == [[666_666], [500_000]]
+    assert peers_calendar(totals, min_peers=4).tolist() == [[500_000], [500_000]]
+
+
+def test_totals_of_parts_add_up() -> None:
+    rng = np.random.default_rng(0)
+    users = rng.integers(0, 4, (50, 9)).tolist()
+    whole = fleet(users, members=3)
+    parts = [fleet(users[:20], members=3), fleet(users[20:], members=3)]
+    assert np.array_equal(
+        peers_calendar([peer_totals(whole, 1)]),
+        peers_calendar(peer_totals(part, 1) for part in parts),
+    )
+
+
+def test_an_account_that_stops_by_hand() -> None:
+    # 210 days of full calendar: active on every second day, until it stops 20 days before the end.
+    days = 210
+    active = [int(day % 2 == 0 and day < 190) for day in range(days)]
+    use = recent_use(fleet([active]), full_days(days), at=np.array([days - 1]))
+    # Habit: days 0 to 181 hold 91 active ones of 182; with the prior (91 + 3) / (182 + 3).
+    habit = 94 / 185
+    assert use.habit.item() == pytest.approx(habit)
+    assert [use.used[window].item() for window in (14, 28, 56)] == [0, 4, 18]
+    assert use.expected[56].item() == pytest.approx(56 * habit)
+    assert use.ratio(56).item() == pytest.approx(18 / (56 * habit))
+    assert use.peers[28].item() == 28
+    assert use.active_days.item() == 0
+    assert use.silent_days.item() == 21  # last active on day 188
+    assert use.silent_peer_days.item() == 21
+    assert use.history_days.item() == 210
+    assert use.surprise(28, 2).item() == pytest.approx((28 * habit - 4) / np.sqrt(2 * 28 * habit))
+
+
+def test_a_pause_of_everybody_is_no_fall() -> None:
+    # Forty accounts, each active on four days of five; in the last fortnight nobody is.
+    rng = np.random.default_rng(4)
+    active = (rng.random((40, 240)) < 0.8).astype(int)
+    active[:, -14:] = 0
+    activity = fleet(active.tolist())
+    calendar = peers_calendar([peer_totals(activity, 1)])
+    use = recent_use(activity, calendar, at=np.array([239]))
+    assert (use.expected[14] == 0).all()
+    assert np.isnan(use.ratio(14)).all()
+    assert (use.surprise(14, 1.7) == 0).all()
+    assert (use.ratio(28) > 0.6).all()
+    assert (use.silent_peer_days < 3).all()
+
+
+def test_twice_the_users_are_twice_the_use() -> None:
+    rng = np.random.default_rng(6)
+    users = rng.integers(0, 6, (3, 240))
+    calendar = rng.integers(0, ONE, (1, 240))
+    at = np.array([100, 239])
+    one = recent_use(fleet(users.tolist(), members=5), calendar, at)
+    two = recent_use(fleet((2 * users).tolist(), members=10), calendar, at)
+    for window in (14, 28, 56):
+        assert np.allclose(two.ratio(window), one.ratio(window), equal_nan=True)
+
+
+def test_before_the_first_activity_there_is_no_history() -> None:
+    use = recent_use(fleet([[0, 0, 1, 0]]), full_days(4), at=np.arange(4))
+    assert use.history_days.tolist() == [[0, 0, 1, 2]]
+    assert use.silent_days.tolist() == [[NEVER, NEVER, 0, 1]]
+
+
+def test_dispersion_by_hand() -> None:
+    # Residuals 4/4, 16/4 and, left out, one where less than 1 was expected: mean 2.5.
+    assert dispersion(np.array([2.0, 8.0, 9.0]), np.array([4.0, 4.0, 0.5])) == 2.5
+    assert dispersion(np.array([4.0]), np.array([4.0])) == 1.0
+    assert dispersion(np.array([]), np.array([])) == 1.0
+
+
+def columns(use: Use) -> list[list[float]]:
+    arrays = [
+        use.habit,
+        use.active_days,
+        use.silent_days,
+        use.silent_peer_days,
+        use.history_days,
+        *use.used.values(),
+        *use.expected.values(),
+        *use.peers.values(),
+    ]
+    return [array.tolist() for array in arrays]
+
+
+@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 299))
+def test_nothing_of_later_days_shows(seed: int, cut: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (6, 300)
+    activity = Activity(
+        active_users=rng.integers(0, 4, shape) * (rng.random(shape) < 0.4),
+        members=rng.integers(0, 5, shape),
+        is_live=rng.random(shape) < 0.8,
+        group=rng.integers(0, 2, shape),
+    )
+    short = Activity(
+        active_users=activity.active_users[:, :cut],
+        members=activity.members[:, :cut],
+        is_live=activity.is_live[:, :cut],
+        group=activity.group[:, :cut],
+    )
+    at = np.array([cut // 2, cut - 1])
+    long_calendar = peers_calendar([peer_totals(activity, 2)], min_peers=3)
+    short_calendar = peers_calendar([peer_totals(short, 2)], min_peers=3)
+    assert columns(recent_use(activity, long_calendar, at)) == columns(
+        recent_use(short, short_calendar, at)
+    )
