@@ -66,22 +66,22 @@ def test_totals_of_parts_add_up() -> None:
 
 
 def test_an_account_that_stops_by_hand() -> None:
-    # 210 days of full calendar: active on every second day, until it stops 20 days before the end.
+    # 210 days of full calendar: active on every third day, until it stops 20 days before the end.
     days = 210
-    active = [int(day % 2 == 0 and day < 190) for day in range(days)]
+    active = [int(day % 3 == 0 and day < 190) for day in range(days)]
     use = recent_use(fleet([active]), full_days(days), at=np.array([days - 1]))
-    # Habit: days 0 to 181 hold 91 active ones of 182; with the prior (91 + 3) / (182 + 3).
-    habit = 94 / 185
+    # Habit: days 0 to 181 hold 61 active ones of 182; with the prior (61 + 3) / (182 + 3).
+    habit = 64 / 185
     assert use.habit.item() == pytest.approx(habit)
-    assert [use.used[window].item() for window in (14, 28, 56)] == [0, 4, 18]
+    assert [use.used[window].item() for window in (14, 28, 56)] == [0, 3, 12]
     assert use.expected[56].item() == pytest.approx(56 * habit)
-    assert use.ratio(56).item() == pytest.approx(18 / (56 * habit))
+    assert use.ratio(56).item() == pytest.approx(12 / (56 * habit))
     assert use.peers[28].item() == 28
     assert use.active_days.item() == 0
-    assert use.silent_days.item() == 21  # last active on day 188
-    assert use.silent_peer_days.item() == 21
+    assert use.silent_days.item() == 20  # last active on day 189
+    assert use.silent_peer_days.item() == 20
     assert use.history_days.item() == 210
-    assert use.surprise(28, 2).item() == pytest.approx((28 * habit - 4) / np.sqrt(2 * 28 * habit))
+    assert use.surprise(28, 2).item() == pytest.approx((28 * habit - 3) / np.sqrt(2 * 28 * habit))
 
 
 def test_a_pause_of_everybody_is_no_fall() -> None:
@@ -97,6 +97,14 @@ def test_a_pause_of_everybody_is_no_fall() -> None:
     assert (use.surprise(14, 1.7) == 0).all()
     assert (use.ratio(28) > 0.6).all()
     assert (use.silent_peer_days < 3).all()
+
+
+def test_everyone_is_held_against_the_calendar_of_their_group() -> None:
+    calendar = np.array([[ONE] * 60, [ONE // 2] * 60])
+    use = recent_use(fleet([[1] * 60, [1] * 60], group=[0, 1]), calendar, at=np.array([59]))
+    assert use.peers[28].tolist() == [[28.0], [14.0]]
+    # 32 days before the gap, all active: (32 + 3) / (32 + 3), and against half of it 35 / 19.
+    assert use.habit.tolist() == [[1.0], [35 / 19]]
 
 
 def test_twice_the_users_are_twice_the_use() -> None:
