@@ -48,7 +48,7 @@ class CompiledMarts:
         with duckdb.connect(str(work)) as connection:
             connection.execute("create schema raw")
             for table in RAW_COLUMNS:
-                connection.execute(f"create table raw.{table} ({self.columns(table)})")
+                connection.execute(f"create table raw.{table} ({raw_columns(table)})")
         os.environ |= {
             "ACCOUNTPULSE_WORK_DB": str(work),
             "ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds"),
@@ -80,12 +80,6 @@ class CompiledMarts:
             if node.node.resource_type == "seed"
         }
 
-    @staticmethod
-    def columns(table: str) -> str:
-        """Return the columns of a raw table as DDL, all of them text."""
-        names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
-        return ", ".join(f'"{name}" varchar' for name in names)
-
     def run(self, case: Case) -> duckdb.DuckDBPyConnection:
         """Return a database in memory that holds every model, built from the case."""
         connection = duckdb.connect()
@@ -96,7 +90,7 @@ class CompiledMarts:
             connection.execute(f"create schema work.{schema}")
         for table in RAW_COLUMNS:
             names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
-            connection.execute(f"create table raw.{table} ({self.columns(table)})")
+            connection.execute(f"create table raw.{table} ({raw_columns(table)})")
             rows = [[as_text(row.get(name)) for name in names] for row in case.raw[table]]
             fill(connection, f"raw.{table}", rows)
         for table, columns in self.dial_types.items():
@@ -111,6 +105,12 @@ class CompiledMarts:
             select = select.replace(SOME_TIMEZONE, case.timezone)
             connection.execute(f"create {statement.kind} {statement.relation} as {select}")
         return connection
+
+
+def raw_columns(table: str) -> str:
+    """Return the columns of a raw table as DDL, all of them text."""
+    names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
+    return ", ".join(f'"{name}" varchar' for name in names)
 
 
 def fill(connection: duckdb.DuckDBPyConnection, table: str, rows: list[list[Any]]) -> None:

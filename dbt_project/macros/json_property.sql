@@ -9,6 +9,6 @@
 
 {% macro duckdb__json_property(json_text, name) -%}
     json_extract_string(
-        try_cast({{ json_text }} as json), '/' || replace(replace({{ name }}, '~', '~0'), '/', '~1')
+        case when {{ is_json(json_text) }} then {{ json_text }} end, '/' || replace(replace({{ name }}, '~', '~0'), '/', '~1')
     )
 {%- endmacro %}

@@ -114,7 +114,7 @@ scored as (
         points.user_count,
         points.active_user_count,
         {{ exact_ratio('points.active_user_count', 'points.user_count') }} as active_user_rate,
-        {{ exact_ratio('points.top_units', 'points.engagement_units') }} as top_user_share,
+        {{ exact_ratio(wide('points.top_units'), 'points.engagement_units') }} as top_user_share,
         {{ exact_ratio(
             wide('points.engagement_units') ~ ' * points.engagement_units', 'points.squared_units'
         ) }}

@@ -57,7 +57,8 @@ drivers as (
         cast(summed.points_before as decimal(18, 4)) as points_before,
         cast(summed.engagement_points - summed.points_before as decimal(18, 4)) as points_change,
         {{ exact_ratio(
-            in_units('summed.engagement_points'), in_units('accounts.engagement_points')
+            wide(in_units('summed.engagement_points')),
+            in_units('accounts.engagement_points')
         ) }} as points_share,
         summed.user_count,
         accounts.is_default_model
