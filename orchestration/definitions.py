@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.defs import dbt, publish, raw, resources, schedules, signals
+from orchestration.defs import dbt, publish, raw, resources, schedules
 from orchestration.execution import listened
 from orchestration.project import Settings
 
@@ -11,10 +11,7 @@ defs = dg.Definitions(
         raw.dials,
         raw.raw_tables,
         dbt.dbt_models,
-        signals.user_score_trends,
-        signals.account_score_trends,
-        signals.user_flags,
-        signals.account_flags,
+        *publish.SIGNALS,
         dbt.dbt_after_signals,
         publish.published_marts,
     ],

@@ -21,6 +21,9 @@ SCHEMAS = ("marts", "reference", "ops")
 CATALOG = "accountpulse"
 """Name of the published file and thereby of its catalog: none of the schemas may be called so."""
 
+PARTIAL = ".partial"
+"""Ending of a version's folder while it is being written."""
+
 KEPT = 5
 STORAGE_VERSION = "v1.0.0"
 """Written for readers with an older DuckDB than ours."""
@@ -67,7 +70,7 @@ def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
         known: names of earlier runs, also of those whose folder is gone.
         as_of: the day that the marts describe.
     """
-    folders = [path.name for path in published.glob("run-*")] if published.is_dir() else []
+    folders = [path.name for path in published.glob("run-*") if path.suffix != PARTIAL]
     newest = max((_number(name) for name in [*known, *folders]), default=0)
     return f"run-{newest + 1:05d}-{as_of.isoformat()}"
 
@@ -88,7 +91,7 @@ def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Vers
     """
     published.mkdir(parents=True, exist_ok=True)
     remove_half_written(published)
-    building = published / f"{name}.partial"
+    building = published / f"{name}{PARTIAL}"
     building.mkdir()
     tables = _copy(work, building / f"{CATALOG}.duckdb")
     _export(work, building / "parquet", tables)
@@ -106,7 +109,7 @@ def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Vers
 
 def remove_half_written(published: Path) -> None:
     """Removes what a killed run left behind; the caller holds the writer lock."""
-    for path in published.glob("*.partial"):
+    for path in published.glob(f"*{PARTIAL}"):
         shutil.rmtree(path)
     for path in published.glob("current.*"):
         path.unlink()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -202,8 +203,16 @@ def print_summary(settings: Settings, seconds: float) -> None:
         print(f"  {'risks' if kind == 'risk' else 'opportunities':<14} {told}")
     print(f"  raw events     {', '.join(quality)}")
     print(f"  the marts      {settings.published_db}")
-    where = f"--warehouse {settings.warehouse} "
-    print(f'  ask them       accountpulse query {where}"select * from account_health"')
+    ask = f"{_command()} query --warehouse {settings.warehouse}"
+    print(f'  ask them       {ask} "select * from account_health"')
+
+
+def _command() -> str:
+    """The command as the reader can type it again."""
+    called = Path(sys.argv[0])
+    found = shutil.which("accountpulse")
+    on_path = found is not None and Path(found).samefile(called)
+    return "accountpulse" if on_path or called.name != "accountpulse" else str(called)
 
 
 DEMO_QUESTIONS = {
@@ -248,7 +257,9 @@ DEMO_QUESTIONS = {
             accounts.user_count,
             round(engagement.engagement_score, 1) as engagement_score,
             activation.activation_rate,
-            activation.missing_steps
+            list_aggregate(
+                evidence ->> '$.missing_flagship_steps[*].step_name', 'string_agg', ', '
+            ) as missing
         from account_flags as flags
         inner join accounts using (account_id)
         inner join account_activation as activation using (account_id)
@@ -275,11 +286,12 @@ def print_demo(settings: Settings) -> None:
             columns = [column[0] for column in cursor.description or []]
             console.print()
             console.print(_table(columns, cursor.fetchall(), title))
-    ask = f"accountpulse query --warehouse {settings.warehouse}"
+    ask = f"{_command()} query --warehouse {settings.warehouse}"
+    told = f"ACCOUNTPULSE_RAW={settings.raw} ACCOUNTPULSE_WAREHOUSE={settings.warehouse}"
     print(
         f"\nThe marts are in {settings.published_db}, and as Parquet beside it. Next:"
         f'\n  {ask} "select * from account_health limit 5"'
         f"\n  {ask} \"select table_name, comment from duckdb_tables() where schema_name = 'marts'\""
-        "\n  make dev          the asset graph, the checks and every run, in Dagster"
-        "\n  seeds/*.csv       change what counts"
+        f"\n  {told} make dev    # the asset graph, checks and runs in Dagster"
+        "\nWhat counts is said in seeds/*.csv."
     )

@@ -101,11 +101,12 @@ def _build(
         for node in run.finished():
             key, check = assets.get(node.unique_id), checks.get(node.unique_id)
             if key and node.status == "success":
+                told = nodes[node.unique_id]
                 metadata: dict[str, Any] = {"seconds": round(node.seconds, 3)}
-                if nodes[node.unique_id]["config"]["materialized"] != "view":
-                    metadata["dagster/row_count"] = run.row_count(
-                        nodes[node.unique_id]["relation_name"]
-                    )
+                if told["config"]["materialized"] != "view":
+                    metadata["dagster/row_count"] = run.row_count(told["relation_name"])
+                if not told["columns"]:
+                    metadata["dagster/column_schema"] = run.columns(told["relation_name"])
                 yield dg.MaterializeResult(asset_key=key, metadata=metadata)
             elif check and node.status in {"pass", "warn", "fail", "error"}:
                 warned = node.status == "warn"
@@ -173,6 +174,13 @@ class _Run:
         """Rows of a table that has just been built."""
         ((count,),) = self._connection.execute(f"select count(*) from {relation}").fetchall()
         return int(count)
+
+    def columns(self, relation: str) -> dg.TableSchema:
+        """Names and types of the columns of a relation that has just been built."""
+        rows = self._connection.execute(
+            f"select column_name, column_type from (describe {relation})"
+        ).fetchall()
+        return dg.TableSchema([dg.TableColumn(name, kind.lower()) for name, kind in rows])
 
     def close(self) -> None:
         """Ends dbt if it still works, and lets go of the work file."""

@@ -8,6 +8,12 @@ import dagster as dg
 from orchestration import runs
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
+from orchestration.defs.signals import (
+    account_flags,
+    account_score_trends,
+    user_flags,
+    user_score_trends,
+)
 from orchestration.dials import load_dials
 from orchestration.errors import RunError
 from orchestration.project import Settings, code_fingerprint
@@ -17,9 +23,11 @@ CALENDAR = dg.DailyPartitionsDefinition(
     start_date="2000-01-01", timezone=Settings.resolve().timezone
 )
 
+SIGNALS = [user_score_trends, account_score_trends, user_flags, account_flags]
+
 
 def _published_keys() -> list[dg.AssetKey]:
-    keys = [*dbt_models.keys, *dbt_after_signals.keys]
+    keys = {*dbt_models.keys, *dbt_after_signals.keys, *(table.key for table in SIGNALS)}
     return sorted(key for key in keys if key.path[0] in SCHEMAS)
 
 

@@ -2,13 +2,10 @@
 
 import dagster as dg
 
-from orchestration.defs.publish import CALENDAR
-
 daily_refresh = dg.define_asset_job(
     "daily_refresh",
     description="Brings every mart to the partition's day, tests them, publishes them.",
     selection=dg.AssetSelection.all(),
-    partitions_def=CALENDAR,
     executor_def=dg.in_process_executor,
     # A run whose process died is started once more; one that failed is not: checks and dials
     # stay wrong, and an asset itself repeats what may pass.

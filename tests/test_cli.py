@@ -1,0 +1,411 @@
+"""The commands as a person starts them: what they print, what they leave behind, how they end."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.project import CHECKOUT
+from orchestration.simulate import simulate
+
+AS_OF = "2026-03-01"
+MARTS = 22
+
+
+def environment(**further: str) -> dict[str, str]:
+    ours = ("ACCOUNTPULSE_", "DAGSTER_", "DBT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"PYTHONUNBUFFERED": "1"} | further
+
+
+def accountpulse(
+    *arguments: str | Path, checkout: Path = CHECKOUT, **further: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "orchestration.cli", *map(str, arguments)],
+        env=environment(**further),
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@contextmanager
+def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A command at work: it has begun to build models."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestration.cli", *map(str, arguments)],
+        env=environment(),
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "intermediate." in line:
+            break
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("raw") / "landing"
+    simulate(folder, accounts=30, days=60, events=8_000, until=date.fromisoformat(AS_OF))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_run(
+    raw: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A warehouse after one run, and what that run printed."""
+    folder = tmp_path_factory.mktemp("warehouse") / "of-ours"
+    dials = shutil.copytree(CHECKOUT / "seeds", folder.parent / "dials")
+    done = accountpulse(
+        *("run", "--raw", raw, "--warehouse", folder, "--as-of", AS_OF),
+        ACCOUNTPULSE_SEEDS=str(dials),
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture(scope="module")
+def warehouse(first_run: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
+    return first_run[0]
+
+
+def current(warehouse: Path) -> str:
+    return (warehouse / "published" / "current").readlink().name
+
+
+def ask(warehouse: Path, sql: str) -> list[tuple[object, ...]]:
+    path = warehouse / "published" / "current" / "accountpulse.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def changed_dials(folder: Path, old: str, new: str) -> Path:
+    """A copy of the shipped dials in which one word of the steps is another."""
+    shutil.copytree(CHECKOUT / "seeds", folder)
+    steps = folder / "activation_steps.csv"
+    assert old in steps.read_text()
+    steps.write_text(steps.read_text().replace(old, new, 1))
+    return folder
+
+
+def test_a_run_shows_every_asset_with_its_rows_and_ends_with_a_summary(
+    first_run: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    warehouse, done = first_run
+    rows = dict(re.findall(r"^  ([a-z]+\.\w+) +([\d,]+) rows", done.stdout, re.MULTILINE))
+
+    assert rows["raw.tracks"] == f"{ask(warehouse, 'from ops.data_quality')[0][0]:,}"
+    assert sum(name.startswith("marts.") for name in rows) == MARTS
+    ((accounts, active),) = ask(
+        warehouse,
+        "select count(*), count(*) filter (is_active) from marts.account_engagement"
+        " where is_default_model",
+    )
+    assert int(str(accounts)) > 0
+    assert f"of them active {active}" in done.stdout
+    assert "run-00001-2026-03-01: the marts describe 2026-03-01" in done.stdout
+    assert "high_engagement_low_activation" in done.stdout
+    assert str(warehouse / "published" / "current" / "accountpulse.duckdb") in done.stdout
+
+
+def test_a_run_leaves_the_dial_files_as_they_are(warehouse: Path) -> None:
+    """A dial folder outside of the project is where dbt would write what it ran for a seed."""
+    for dial in (CHECKOUT / "seeds").glob("*.csv"):
+        assert (warehouse.parent / "dials" / dial.name).read_bytes() == dial.read_bytes()
+
+
+def test_the_record_of_a_run_says_what_it_was_made_from(warehouse: Path) -> None:
+    told = ask(
+        warehouse,
+        "select run_id, length(dial_fingerprint), reporting_timezone, cast(as_of_date as varchar),"
+        " from_date, restated_from_date from ops.runs",
+    )
+    assert told == [("run-00001-2026-03-01", 64, "UTC", AS_OF, None, None)]
+
+
+def test_a_run_with_nothing_new_to_do_says_so_and_publishes_nothing(
+    warehouse: Path, raw: Path
+) -> None:
+    before = current(warehouse)
+
+    done = accountpulse("run", "--raw", raw, "--warehouse", warehouse, "--as-of", AS_OF)
+
+    assert done.returncode == 0
+    assert f"nothing new: the marts describe {AS_OF} already" in done.stdout
+    assert current(warehouse) == before
+
+
+def test_dagster_materialising_one_partition_does_the_same_as_the_command(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "warehouse"
+    (tmp_path / "home").mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*"),
+            *("--partition", AS_OF, "-m", "orchestration.definitions"),
+        ],
+        env=environment(
+            ACCOUNTPULSE_RAW=str(raw),
+            ACCOUNTPULSE_WAREHOUSE=str(other),
+            DAGSTER_HOME=str(tmp_path / "home"),
+        ),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    connection = duckdb.connect()
+    for name, folder in (("ours", warehouse), ("theirs", other)):
+        path = folder / "published" / "current" / "accountpulse.duckdb"
+        connection.execute(f"attach '{path}' as {name} (read_only)")
+    tables = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " where database_name = 'ours' and table_name not in ('runs', 'landed_files')"
+    ).fetchall()
+    assert len(tables) > MARTS
+    for (table,) in tables:
+        for one, two in (("ours", "theirs"), ("theirs", "ours")):
+            more = connection.execute(
+                f"select count(*) from (from {one}.{table} except all from {two}.{table})"
+            ).fetchall()
+            assert more == [(0,)], table
+
+
+def test_a_second_writer_is_told_who_writes_and_ctrl_c_leaves_everything_sound(
+    warehouse: Path, raw: Path
+) -> None:
+    before = current(warehouse)
+    run = ("run", "--raw", raw, "--warehouse", warehouse, "--as-of", AS_OF, "--full-refresh")
+    with started(*run) as first:
+        second = accountpulse(*run)
+        reader = accountpulse("query", "select 1 as one", "--warehouse", warehouse)
+        first.send_signal(signal.SIGINT)
+        told, _ = first.communicate(timeout=60)
+
+    assert second.returncode == 1
+    assert len(second.stderr.splitlines()) == 1
+    assert f"{warehouse} is being written by process {first.pid} since 20" in second.stderr
+    assert reader.returncode == 0
+    assert first.returncode == 1
+    assert "stopped; what is published is as it was" in told
+    assert current(warehouse) == before
+
+
+def test_a_killed_run_leaves_the_published_version_and_the_next_run_just_works(
+    warehouse: Path, raw: Path
+) -> None:
+    before = current(warehouse)
+    run = ("run", "--raw", raw, "--warehouse", warehouse, "--as-of", "2026-02-27")
+    with started(*run) as process:
+        process.kill()
+    assert current(warehouse) == before
+    (warehouse / "published" / "run-00099-2026-02-27.partial").mkdir()
+
+    done = accountpulse(*run)
+
+    assert done.returncode == 0, done.stderr
+    assert current(warehouse) == "run-00002-2026-02-27"
+    assert not list((warehouse / "published").glob("*.partial"))
+    assert ask(warehouse, "select distinct as_of_date from marts.account_health") == [
+        (date(2026, 2, 27),)
+    ]
+
+
+def test_a_failing_check_names_itself_shows_the_way_to_its_rows_and_changes_nothing(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    """The product, with one check that cannot pass."""
+    before = current(warehouse)
+    for part in ("orchestration", "dbt_project", "seeds"):
+        shutil.copytree(CHECKOUT / part, tmp_path / part)
+    wrong = tmp_path / "dbt_project" / "tests" / "no_account_is_ever_here.sql"
+    wrong.write_text("select account_id from {{ ref('accounts') }}")
+
+    done = accountpulse(
+        *("run", "--raw", raw, "--warehouse", warehouse, "--as-of", AS_OF),
+        checkout=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
+
+    assert done.returncode == 1
+    ((count,),) = ask(warehouse, "select count(*) from marts.accounts")
+    line = next(line for line in done.stderr.splitlines() if "no_account_is_ever_here" in line)
+    assert f"check no_account_is_ever_here failed with {count} rows" in line
+    assert current(warehouse) == before
+    command = line.partition("accountpulse query ")[2]
+    shown = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m orchestration.cli query --format csv {command}"],
+        env=environment(),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(shown.stdout.splitlines()) == int(str(count)) + 1
+
+
+def test_a_wrong_dial_stops_run_and_check_within_two_seconds_before_anything_is_written(
+    raw: Path, tmp_path: Path
+) -> None:
+    dials = changed_dials(tmp_path / "seeds", "integration_connected", "integration_conected")
+    for command in ("run", "check"):
+        begun = time.monotonic()
+        done = accountpulse(
+            *(command, "--raw", raw, "--warehouse", tmp_path / "warehouse"),
+            ACCOUNTPULSE_SEEDS=str(dials),
+        )
+        assert done.returncode == 2
+        assert time.monotonic() - begun < 2 * 5  # five times: the machine may be busy
+        (line,) = done.stderr.splitlines()
+        assert re.search(
+            r"activation_steps\.csv:\d+: column event_key: 'integration_conected'", line
+        )
+        assert "integration_connected" in line
+    assert not (tmp_path / "warehouse").exists()
+
+
+def test_check_writes_nothing_and_says_what_is_there(raw: Path, tmp_path: Path) -> None:
+    done = accountpulse("check", "--raw", raw, "--warehouse", tmp_path / "warehouse")
+
+    assert done.returncode == 0, done.stderr
+    assert "new files" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--as-of", "2999-01-01"], r"--as-of 2999-01-01: this day is not over in UTC"),
+        (["--as-of", "yesterday"], r"'yesterday' is not a date like 2026-01-31"),
+        (["--as-of", AS_OF, "--from", "2026-03-02"], r"--from 2026-03-02 is after the as-of"),
+        (["--raw", "/no/such/folder"], r"/no/such/folder: no such folder of raw data"),
+        (["--as-of", "2025-01-01"], r"no events on or before 2025-01-01; the first event is of 20"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], told: str, raw: Path, tmp_path: Path
+) -> None:
+    done = accountpulse("run", "--raw", raw, "--warehouse", tmp_path / "warehouse", *arguments)
+
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert re.search(told, line)
+    assert not (tmp_path / "warehouse" / "published").exists()
+
+
+def test_a_missing_column_and_an_unreadable_file_are_told_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    (folder / "tracks.csv").write_text("id,timestamp,user_id\n1,2026-01-01,u\n")
+    (folder / "groups.parquet").write_text("this is no parquet")
+
+    done = accountpulse("run", "--raw", folder, "--warehouse", tmp_path / "w", "--as-of", AS_OF)
+
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert any("tracks.csv: table tracks: the required column event" in line for line in lines)
+    assert any("groups.parquet: cannot be read" in line for line in lines)
+    assert len(lines) == 2
+    with duckdb.connect(str(tmp_path / "w" / "work.duckdb")) as connection:
+        assert connection.execute("select count(*) from duckdb_tables()").fetchall() == [(0,)]
+
+
+def test_a_warehouse_that_cannot_be_written_is_told_in_one_line(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    done = accountpulse("run", "--raw", raw, "--warehouse", tmp_path / "file" / "warehouse")
+
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert str(tmp_path / "file") in line
+
+
+def test_a_query_prints_a_table_csv_or_json(warehouse: Path) -> None:
+    sql = "select 'a|b' as name, 1.50 as points, null as nothing, date '2026-01-31' as day"
+    table = accountpulse("query", sql, "--warehouse", warehouse)
+    csv = accountpulse("query", sql, "--warehouse", warehouse, "--format", "csv")
+    rows = accountpulse("query", sql, "--warehouse", warehouse, "--format", "json")
+
+    assert all(word in table.stdout for word in ("name", "a|b", "1.50", "2026-01-31"))
+    assert csv.stdout == "name,points,nothing,day\na|b,1.50,,2026-01-31\n"
+    assert json.loads(rows.stdout) == [
+        {"name": "a|b", "points": 1.5, "nothing": None, "day": "2026-01-31"}
+    ]
+
+
+def test_a_query_finds_marts_by_their_bare_name_and_can_be_cut_short(warehouse: Path) -> None:
+    sql = "select account_id from accounts order by account_id"
+    done = accountpulse("query", sql, "--warehouse", warehouse, "--limit", "2", "--format", "csv")
+
+    wanted = ask(warehouse, "select account_id from marts.accounts order by account_id limit 2")
+    assert done.stdout.split() == ["account_id", *(row[0] for row in wanted)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from accounts",
+        "create table marts.mine as select 1",
+        "copy accounts to '{folder}/accounts.csv'",
+        "attach '{folder}/other.duckdb'",
+        "select * from no_such_table",
+        "select",
+    ],
+)
+def test_a_query_that_writes_or_is_wrong_is_refused(
+    sql: str, warehouse: Path, tmp_path: Path
+) -> None:
+    done = accountpulse("query", sql.format(folder=tmp_path), "--warehouse", warehouse)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("query: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_before_anything_is_published_says_so(tmp_path: Path) -> None:
+    done = accountpulse("query", "select 1", "--warehouse", tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr == f"nothing is published in {tmp_path} yet: accountpulse run\n"
+
+
+def test_the_demo_keeps_out_of_folders_that_are_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "tracks.csv").write_text("the customer's own")
+
+    done = accountpulse("demo", "--folder", tmp_path)
+
+    assert done.returncode == 2
+    assert "give the demo a folder of its own" in done.stderr
+    assert (tmp_path / "raw" / "tracks.csv").read_text() == "the customer's own"
+
+
+def test_help_names_every_command_of_the_contract() -> None:
+    told = accountpulse("--help").stdout
+
+    assert all(f"  {name} " in told for name in ("check", "demo", "query", "run", "simulate"))

@@ -1,0 +1,258 @@
+"""The wiring, pinned: which assets there are, what stands on what, what runs when."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration import project
+from orchestration.errors import InputError, RunError
+from orchestration.lock import LockedError, writer_lock
+from orchestration.project import CHECKOUT, Settings
+
+RAW = {"tracks", "identifies", "groups"}
+REFERENCE = {
+    "activation_steps",
+    "engagement_weights",
+    "exclusions",
+    "flag_rules",
+    "score_models",
+    "tracked_events",
+}
+SIGNALS = {"account_flags", "account_score_trends", "user_flags", "user_score_trends"}
+MARTS = SIGNALS | {
+    "account_activation",
+    "account_activation_daily",
+    "account_activation_steps",
+    "account_engagement",
+    "account_engagement_daily",
+    "account_engagement_drivers",
+    "account_feature_usage",
+    "account_health",
+    "account_user_steps",
+    "accounts",
+    "event_usage_daily",
+    "step_adoption",
+    "user_accounts",
+    "user_activation",
+    "user_activation_steps",
+    "user_engagement",
+    "user_engagement_daily",
+    "users",
+}
+OPS = {"data_quality", "quarantined_events", "unmapped_events"}
+STAGING = {"stg_groups", "stg_identifies", "stg_tracks"}
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    """The definitions, for a warehouse that is not there yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        warehouse = tmp_path_factory.mktemp("wiring") / "warehouse"
+        patch.setenv("ACCOUNTPULSE_WAREHOUSE", str(warehouse))
+        from orchestration.definitions import defs as loaded  # noqa: PLC0415
+
+        assert not list(warehouse.glob("*.duckdb"))
+        return loaded
+
+
+@pytest.fixture(scope="module")
+def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def named(schema: str, names: set[str]) -> set[str]:
+    return {f"{schema}/{name}" for name in names}
+
+
+def test_the_assets_are_these(specs: dict[str, dg.AssetSpec]) -> None:
+    intermediate = {key for key in specs if key.startswith("intermediate/int_")}
+    assert set(specs) - intermediate == {
+        "dials",
+        "published_marts",
+        *named("raw", RAW),
+        *named("reference", REFERENCE),
+        *named("staging", STAGING),
+        *named("marts", MARTS),
+        *named("ops", OPS),
+    }
+
+
+def test_every_asset_has_a_group_an_owner_and_a_description(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
+    assert {spec.group_name for spec in specs.values()} == {
+        "activation",
+        "core",
+        "dials",
+        "engagement",
+        "ops",
+        "publication",
+        "raw",
+        "signals",
+    }
+    for spec in specs.values():
+        assert spec.owners == ["team:product-analytics"], spec.key
+        assert spec.description, spec.key
+        assert spec.kinds, spec.key
+
+
+def test_what_people_read_says_its_columns_before_it_is_made(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
+    read = [*named("marts", MARTS), *named("ops", OPS), *named("reference", REFERENCE)]
+    for key in [*read, *named("raw", RAW), "published_marts"]:
+        assert specs[key].metadata["dagster/column_schema"], key
+    for key in read:
+        schema = specs[key].metadata["dagster/column_schema"]
+        for column in schema.columns:
+            assert column.description, f"{key}.{column.name}"
+
+
+def upstream(specs: dict[str, dg.AssetSpec], key: str) -> set[str]:
+    return {dep.asset_key.to_user_string() for dep in specs[key].deps}
+
+
+def test_raw_rows_go_from_landing_through_staging_to_the_publication(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
+    for table in RAW:
+        assert upstream(specs, f"raw/{table}") == {"dials"}
+        assert upstream(specs, f"staging/stg_{table}") == {f"raw/{table}"}
+    assert named("marts", {"account_flags", "account_score_trends"}) <= upstream(
+        specs, "marts/account_health"
+    )
+    assert upstream(specs, "published_marts") == (
+        named("marts", MARTS) | named("ops", OPS) | named("reference", REFERENCE)
+    )
+
+
+def test_every_mart_has_a_check_that_stops_the_run(defs: dg.Definitions) -> None:
+    checked = {
+        check.asset_key.to_user_string()
+        for definition in defs.resolve_asset_graph().assets_defs
+        for check in definition.check_specs
+        if check.blocking
+    }
+    assert named("marts", MARTS) <= checked
+
+
+def test_only_the_publication_has_a_calendar_and_a_range_of_it_is_one_run(
+    specs: dict[str, dg.AssetSpec], defs: dg.Definitions
+) -> None:
+    assert [key for key, spec in specs.items() if spec.partitions_def] == ["published_marts"]
+    calendar = specs["published_marts"].partitions_def
+    assert isinstance(calendar, dg.DailyPartitionsDefinition)
+    assert calendar.start.isoformat() == "2000-01-01T00:00:00+00:00"
+    assert calendar.timezone == "UTC"
+    publication = defs.resolve_assets_def(dg.AssetKey("published_marts"))
+    assert publication.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_the_daily_job_is_everything_in_one_process(defs: dg.Definitions) -> None:
+    job = defs.resolve_job_def("daily_refresh")
+
+    assert job.asset_layer.executable_asset_keys == {
+        spec.key for spec in defs.resolve_all_asset_specs()
+    }
+    assert job.executor_def.name == "in_process"
+    assert job.tags["dagster/max_retries"] == "1"
+    assert job.tags["dagster/retry_on_asset_or_op_failure"] == "false"
+
+
+def test_the_schedule_asks_every_morning_for_the_day_before(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("every_morning")
+
+    assert schedule.cron_schedule == "0 6 * * *"
+    assert schedule.execution_timezone == "UTC"
+    moment = dg.build_schedule_context(
+        scheduled_execution_time=datetime.fromisoformat("2026-03-02T06:00:00+00:00")
+    )
+    requests = schedule.evaluate_tick(moment).run_requests or []
+    assert [request.partition_key for request in requests] == ["2026-03-01"]
+
+
+def test_flags_go_before_the_environment_and_that_before_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("ACCOUNTPULSE_RAW", "ACCOUNTPULSE_WAREHOUSE", "ACCOUNTPULSE_SEEDS"):
+        monkeypatch.delenv(variable, raising=False)
+    for name in ("flag", "environment"):
+        (tmp_path / name).mkdir()
+    plain = Settings.resolve()
+    assert plain.warehouse == CHECKOUT / "data" / "warehouse"
+    assert plain.seeds == CHECKOUT / "seeds"
+
+    monkeypatch.setenv("ACCOUNTPULSE_RAW", str(tmp_path / "environment"))
+    monkeypatch.setenv("ACCOUNTPULSE_WAREHOUSE", str(tmp_path / "environment"))
+    told = Settings.resolve()
+    assert (told.raw, told.warehouse) == (tmp_path / "environment", tmp_path / "environment")
+    assert Settings.resolve(raw=tmp_path / "flag").raw == tmp_path / "flag"
+
+
+def test_paths_are_absolute_wherever_the_command_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.resolve(warehouse="here")
+
+    assert settings.work_db == tmp_path / "here" / "work.duckdb"
+    assert settings.environment["ACCOUNTPULSE_WORK_DB"] == str(settings.work_db)
+
+
+def test_an_unknown_time_zone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCOUNTPULSE_REPORTING_TIMEZONE", "Mars/Olympus")
+    with pytest.raises(InputError, match="reporting time zone 'Mars/Olympus' is not known"):
+        Settings.resolve()
+
+
+def test_a_manifest_is_made_once_and_again_when_the_project_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(project.DBT_PROJECT, tmp_path / "dbt_project")
+    monkeypatch.setattr(project, "DBT_PROJECT", copy)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    settings = Settings.resolve(warehouse=tmp_path / "warehouse")
+
+    first = project.manifest(settings)
+    made = first.parsed.stat().st_mtime_ns
+    assert project.manifest(settings).parsed.stat().st_mtime_ns == made
+
+    (copy / "models" / "staging" / "stg_more.sql").write_text("select 1 as one")
+    second = project.manifest(settings)
+    assert second.parsed != first.parsed
+    assert "model.accountpulse.stg_more" in second.json["nodes"]
+    assert [path.name for path in settings.dbt_target.iterdir()] == [second.parsed.parent.name]
+
+    (copy / "models" / "staging" / "stg_more.sql").write_text("select {{ nonsense")
+    with pytest.raises(RunError, match="the dbt project does not parse"):
+        project.manifest(settings)
+
+
+def test_the_lock_of_a_writer_is_free_when_its_process_is_gone(tmp_path: Path) -> None:
+    lock = tmp_path / "warehouse" / ".writer.lock"
+    hold = (
+        "import sys, time; from pathlib import Path; from orchestration.lock import writer_lock\n"
+        "with writer_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(lock)], stdout=subprocess.PIPE, cwd=CHECKOUT
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        waits: list[str] = []
+        with (
+            pytest.raises(LockedError, match=f"is being written by process {process.pid} since 2"),
+            writer_lock(lock, wait_seconds=0.1, on_wait=waits.append),
+        ):
+            pass
+        assert len(waits) == 1
+        process.kill()
+        process.wait()
+        with writer_lock(lock), writer_lock(lock):  # a run inside a command that holds it
+            pass
