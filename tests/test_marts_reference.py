@@ -5,90 +5,30 @@ A failing case names its seed: `raw_cases.random_case(seed, SMALL)` draws it aga
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+import os
+import subprocess
+import sys
 from datetime import timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
+from comparison import differences, read, rows_of
 from marts import CompiledMarts
-from raw_cases import LARGE, SMALL, Case, random_case
-from reference import build, clean
+from raw_cases import LARGE, SMALL, USUAL, random_case, write_case
+from reference import clean
+
+from orchestration.project import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-    import duckdb
     from raw_cases import Size
-
-OPS = {"data_quality", "quarantined_events", "unmapped_events"}
-OWN_NAMES = {
-    "quarantined_events": {"id": "row_id"},
-    "data_quality": {
-        "received": "received_count",
-        "counted": "counted_count",
-        "duplicates": "duplicate_count",
-        "missing_id": "quarantined_missing_id_count",
-        "missing_event": "quarantined_missing_event_count",
-        "bad_timestamp": "quarantined_bad_timestamp_count",
-        "no_identity": "quarantined_no_identity_count",
-        "excluded": "excluded_count",
-        "anonymous": "anonymous_count",
-        "waiting": "waiting_count",
-        "late": "late_count",
-        "unattributed": "unattributed_count",
-        "ambiguous_account": "ambiguous_account_count",
-        "unmapped": "unmapped_count",
-        "bad_properties": "bad_properties_count",
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def marts(tmp_path_factory: pytest.TempPathFactory) -> CompiledMarts:
     return CompiledMarts(tmp_path_factory.mktemp("compiled"))
-
-
-def comparable(value: object) -> object:
-    """Return a cell so that equal values are equal objects, whatever type brought them."""
-    if isinstance(value, dict):
-        return json.dumps(value, sort_keys=True)
-    if isinstance(value, Decimal):
-        return value.normalize() + 0
-    return value
-
-
-def rows_of(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Counter[tuple[object, ...]]:
-    """Return rows as a multiset of tuples in the order of the names."""
-    names = list(names)
-    return Counter(tuple(comparable(row[name]) for name in names) for row in rows)
-
-
-def read(connection: duckdb.DuckDBPyConnection, table: str) -> list[dict[str, Any]]:
-    """Return a mart's rows by column name."""
-    schema = "ops" if table in OPS else "marts"
-    cursor = connection.execute(f"select * from {schema}.{table}")
-    names = [column[0] for column in cursor.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    if table == "accounts":
-        for row in rows:
-            row["traits"] = json.loads(row["traits"] or "{}")
-    return rows
-
-
-def differences(connection: duckdb.DuckDBPyConnection, case: Case) -> dict[str, Any]:
-    """Return, by table, rows that only the reference or only the mart has."""
-    found = {}
-    for table, expected in build(case.raw, case.dials, case.as_of, case.timezone).items():
-        actual = read(connection, table)
-        names = list(expected[0]) if expected else list(actual[0]) if actual else []
-        own = OWN_NAMES.get(table, {})
-        wanted = rows_of(expected, names)
-        got = rows_of(actual, [own.get(name, name) for name in names])
-        if wanted != got:
-            found[table] = (names, list(wanted - got)[:3], list(got - wanted)[:3])
-    return found
 
 
 def check(marts: CompiledMarts, seed: int, size: Size) -> None:
@@ -107,6 +47,29 @@ def test_every_mart_equals_the_slow_reading_with_full_benchmarks(
     marts: CompiledMarts, seed: int
 ) -> None:
     check(marts, seed, LARGE)
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(301, "parquet"), (302, "ndjson"), (303, "csv")])
+def test_the_whole_run_equals_the_slow_reading(seed: int, kind: str, tmp_path: Path) -> None:
+    """From files in a landing folder to the published file, by the command."""
+    case = random_case(seed, USUAL)
+    raw, seeds = write_case(case.raw, case.dials, tmp_path, kind=kind)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "orchestration.cli", "run", "--raw", str(raw)),
+            *("--warehouse", str(tmp_path / "warehouse"), "--as-of", str(case.as_of)),
+        ],
+        env=os.environ
+        | {
+            "ACCOUNTPULSE_SEEDS": str(seeds),
+            "ACCOUNTPULSE_REPORTING_TIMEZONE": case.timezone,
+        },
+        check=True,
+        cwd=CHECKOUT,
+    )
+    published = tmp_path / "warehouse" / "published" / "current" / "accountpulse.duckdb"
+    with duckdb.connect(str(published), read_only=True) as connection:
+        assert differences(connection, case) == {}, f"seed {seed}"
 
 
 HISTORIES = ("account_activation_daily", "user_engagement_daily", "account_engagement_daily")
