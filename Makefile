@@ -20,6 +20,7 @@ sync:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "python3 is $$(python3 --version); 3.11 or later is needed"; exit 1; }
 	test -x $(BIN)/python || python3 -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
 	@cat uv.lock pyproject.toml > $(SYNCED)

@@ -24,6 +24,7 @@ STARTED_BY = {"accountpulse/started_by": "command"}
 
 INSTANCE: dict[str, Any] = {
     "telemetry": {"enabled": False},
+    "nux": {"enabled": False},
     "event_log_storage": {
         "module": "orchestration.event_log",
         "class": "PooledEventLogStorage",
