@@ -94,13 +94,13 @@ def test_a_tie_across_the_top_decile_counts_in_part() -> None:
     assert score_ranking(risk, outcome, np.arange(20)).top_decile_lift == pytest.approx(2.5)
 
 
-def test_a_sample_of_those_who_stay_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_of_accounts_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(8)
     account = np.repeat(np.arange(3000), 4)
     outcome = (account < 300) & (rng.random(12_000) < 0.5)
     risk = rng.normal(size=12_000) + outcome
     whole = score_ranking(risk, outcome, account)
-    monkeypatch.setattr(ranking, "MAX_STAYING_ACCOUNTS", 900)
+    monkeypatch.setattr(ranking, "MAX_SCORED_ACCOUNTS", 900)
     part = score_ranking(risk, outcome, account)
     assert part.auc == whole.auc
     assert part.auc_low == pytest.approx(whole.auc_low, abs=0.02)
@@ -209,6 +209,19 @@ def test_rates_add_up_to_the_departures_seen() -> None:
     score = model.contributions(features[seen].astype(np.float64)).sum(axis=1)
     rates = 1 / (1 + np.exp(-(model.offset + model.slope * score)))
     assert rates.sum() == pytest.approx(left.sum(), rel=0.02)
+
+
+def test_a_sample_of_checks_teaches_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    activity, leaves = fleet(seed=9)
+    history, measures, features = studied(activity, leaves)
+    whole = fit(history, features, measures.use.history_days, day=419)
+    monkeypatch.setattr(ranking, "MAX_FIT_ROWS", 1500)
+    part = fit(history, features, measures.use.history_days, day=419)
+    assert whole is not None
+    assert part is not None
+    assert not np.array_equal(part.coefficients, whole.coefficients)
+    assert part.offset == pytest.approx(whole.offset, abs=0.3)
+    assert part.coefficients[:3] == pytest.approx(whole.coefficients[:3], rel=0.5)
 
 
 def test_no_feature_counts_the_wrong_way_round() -> None:
