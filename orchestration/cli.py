@@ -88,8 +88,7 @@ def check(raw: Path | None, warehouse: Path | None) -> None:
         raise InputError(problems)
     click.echo(f"dials   {settings.seeds}: right")
     click.echo(
-        f"raw     {settings.raw or 'raw tables'}: right; "
-        f"{len(plan.files)} new files, {plan.known_count} known"
+        f"raw     {settings.raw}: right; {len(plan.files)} new files, {plan.known_count} known"
     )
 
 
@@ -187,7 +186,7 @@ def _run(
         if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
             click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
         else:
-            click.echo(f"{settings.raw or 'raw tables'} -> {settings.warehouse}, as of {as_of}")
+            click.echo(f"{settings.raw} -> {settings.warehouse}, as of {as_of}")
             _execute(settings, as_of, from_date, full_refresh)
 
     from orchestration import report

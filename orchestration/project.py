@@ -30,13 +30,13 @@ class Settings:
     """What one warehouse is made from, and the paths in it; all paths absolute.
 
     Args:
-        raw: landing folder; None where the raw tables are brought by other means.
+        raw: landing folder; it need not be there where the raw tables come by other means.
         warehouse: folder of the work file and of everything published.
         seeds: folder of the dials.
         timezone: IANA name of the reporting time zone, in which days are cut.
     """
 
-    raw: Path | None
+    raw: Path
     warehouse: Path
     seeds: Path
     timezone: str
@@ -54,16 +54,14 @@ class Settings:
             InputError: a folder that was asked for is not there, or the time zone is unknown.
         """
         asked = raw or os.environ.get("ACCOUNTPULSE_RAW")
-        landing: Path | None = Path(asked or CHECKOUT / "data" / "raw").absolute()
+        landing = Path(asked or CHECKOUT / "data" / "raw").absolute()
         seeds = Path(seeds or os.environ.get("ACCOUNTPULSE_SEEDS") or CHECKOUT / "seeds")
         warehouse = Path(
             warehouse or os.environ.get("ACCOUNTPULSE_WAREHOUSE") or CHECKOUT / "data" / "warehouse"
         )
         problems = []
-        if landing is not None and not landing.is_dir():
-            if asked:
-                problems.append(f"{asked}: no such folder of raw data")
-            landing = None
+        if asked and not landing.is_dir():
+            problems.append(f"{asked}: no such folder of raw data")
         if not seeds.is_dir():
             problems.append(f"{seeds}: no such folder of dials")
         name = os.environ.get("ACCOUNTPULSE_REPORTING_TIMEZONE") or str(
@@ -129,7 +127,7 @@ class Settings:
             "ACCOUNTPULSE_REPORTING_TIMEZONE": self.timezone,
             "ACCOUNTPULSE_MEMORY_LIMIT": self.memory_limit,
         }
-        return told | ({"ACCOUNTPULSE_RAW": str(self.raw)} if self.raw else {})
+        return told | ({"ACCOUNTPULSE_RAW": str(self.raw)} if self.raw.is_dir() else {})
 
     def today(self) -> date:
         """The current day in the reporting time zone."""

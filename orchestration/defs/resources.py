@@ -38,7 +38,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     """The warehouse folder and what fills it; a run that uses it holds the writer lock throughout.
 
     Args:
-        raw: landing folder; empty where there is none.
+        raw: landing folder.
         warehouse: folder of the work file and of everything published.
         seeds: folder of the dials.
         timezone: reporting time zone.
@@ -53,7 +53,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     def of(cls, settings: Settings) -> "Warehouse":
         """The resource that stands for these settings."""
         return cls(
-            raw=str(settings.raw or ""),
+            raw=str(settings.raw),
             warehouse=str(settings.warehouse),
             seeds=str(settings.seeds),
             timezone=settings.timezone,
@@ -63,7 +63,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     def settings(self) -> Settings:
         """The same as plain settings."""
         return Settings(
-            raw=Path(self.raw) if self.raw else None,
+            raw=Path(self.raw),
             warehouse=Path(self.warehouse),
             seeds=Path(self.seeds),
             timezone=self.timezone,
