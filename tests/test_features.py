@@ -125,10 +125,21 @@ def test_before_the_first_activity_there_is_no_history() -> None:
 
 
 def test_dispersion_by_hand() -> None:
-    # Residuals 4/4, 16/4 and, left out, one where less than 1 was expected: mean 2.5.
-    assert dispersion(np.array([2.0, 8.0, 9.0]), np.array([4.0, 4.0, 0.5])) == 2.5
-    assert dispersion(np.array([4.0]), np.array([4.0])) == 1.0
+    # Squared residuals 9/9, 16/16 and 100/25; one expects less than 5 and is left out. Median 1.
+    used, expected = np.array([6.0, 20.0, 35.0, 9.0]), np.array([9.0, 16.0, 25.0, 4.0])
+    assert dispersion(used, expected) == pytest.approx(1 / 0.454936)
+    assert dispersion(np.array([9.0]), np.array([9.0])) == 1.0
     assert dispersion(np.array([]), np.array([])) == 1.0
+
+
+def test_dispersion_finds_how_bursty_counts_are() -> None:
+    rng = np.random.default_rng(2)
+    expected = rng.uniform(5, 60, 20_000)
+    # Negative binomial with variance 2.5 times the mean; a tenth of the accounts just stopped.
+    used = rng.negative_binomial(expected / 1.5, 1 / 2.5).astype(float)
+    assert dispersion(used, expected) == pytest.approx(2.5, rel=0.05)
+    used[:2000] = 0
+    assert dispersion(used, expected) == pytest.approx(2.5, rel=0.3)
 
 
 def columns(use: Use) -> list[list[float]]:

@@ -40,6 +40,12 @@ HABIT_PRIOR_DAYS = 3
 WINDOWS = (14, 28, 56)
 """The windows of recent use, in days."""
 
+MIN_EXPECTED = 5
+"""Fewer expected user-days say little about burstiness."""
+
+CHI_SQUARE_MEDIAN = 0.454936
+"""Median of the square of a standard normal deviate."""
+
 NEVER = 10**6
 """Silent days of an account that was never active."""
 
@@ -239,23 +245,26 @@ def recent_use(activity: Activity, calendar: Ints, at: npt.NDArray[np.integer]) 
 def dispersion(used: Floats, expected: Floats) -> float:
     """Estimate how bursty this fleet's counts are: their variance over their mean.
 
+    The median, not the mean: a few large accounts and those that just fall would raise the mean
+    for everybody.
+
     Args:
         used: Counts of accounts with enough history, any shape.
-        expected: What was expected of them, same shape; cells below 1 are left out.
+        expected: What was expected of them, same shape; cells below 5 are left out.
 
     Returns:
-        Mean of squared Pearson residuals, at least 1 (Poisson); 1 without data.
+        Median of squared Pearson residuals over that of a chi-square with one degree of freedom,
+        at least 1 (Poisson); 1 without data.
 
     Source:
-        Pearson's estimate of the dispersion parameter (McCullagh & Nelder 1989, ch. 6.2).
+        Pearson's dispersion parameter (McCullagh & Nelder 1989, ch. 6.2), its mean replaced by the
+        normal-consistent median (Hampel et al. 1986).
     """
-    enough = expected >= 1
+    enough = expected >= MIN_EXPECTED
     if not enough.any():
         return 1.0
     residuals = (used[enough] - expected[enough]) ** 2 / expected[enough]
-    # Thousandths as integers: the mean does not depend on the order of the accounts.
-    total = int(np.rint(residuals * 1000).astype(np.int64).sum())
-    return max(1.0, total / (1000 * int(enough.sum())))
+    return max(1.0, float(np.median(residuals)) / CHI_SQUARE_MEDIAN)
 
 
 def _running(values: Ints) -> Ints:
