@@ -115,7 +115,7 @@ class Settings:
     @property
     def memory_limit(self) -> str:
         """How much memory DuckDB may take before it spills to disk."""
-        return os.environ.get("ACCOUNTPULSE_MEMORY_LIMIT") or "4GB"
+        return os.environ.get("ACCOUNTPULSE_MEMORY_LIMIT") or "60%"
 
     @cached_property
     def environment(self) -> dict[str, str]:
