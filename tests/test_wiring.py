@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import PartitionBackfill
 
 from orchestration import project
 from orchestration.errors import InputError, RunError
@@ -175,6 +178,64 @@ def test_the_schedule_asks_every_morning_for_the_day_before(defs: dg.Definitions
     )
     requests = schedule.evaluate_tick(moment).run_requests or []
     assert [request.partition_key for request in requests] == ["2026-03-01"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "as_of", "from_date"),
+    [
+        ({"dagster/partition": "2026-03-01"}, date(2026, 3, 1), None),
+        (
+            {
+                "dagster/asset_partition_range_start": "2026-02-01",
+                "dagster/asset_partition_range_end": "2026-02-28",
+            },
+            date(2026, 2, 28),
+            date(2026, 2, 1),
+        ),
+        (
+            {"dagster/partition": "2026-03-01", "accountpulse/from_date": "2026-01-15"},
+            date(2026, 3, 1),
+            date(2026, 1, 15),
+        ),
+        ({"dagster/backfill": "ours"}, date(2026, 1, 12), date(2026, 1, 10)),
+    ],
+)
+def test_a_run_means_the_newest_day_it_was_asked_for(
+    tags: dict[str, str], as_of: date, from_date: date | None, defs: dg.Definitions
+) -> None:
+    from orchestration.defs.resources import Request  # noqa: PLC0415 - after the definitions
+
+    graph = defs.resolve_asset_graph()
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_backfill(
+            PartitionBackfill.from_asset_partitions(
+                backfill_id="ours",
+                asset_graph=graph,
+                partition_names=["2026-01-10", "2026-01-11", "2026-01-12"],
+                asset_selection=list(graph.materializable_asset_keys),
+                backfill_timestamp=datetime(2026, 3, 2, tzinfo=UTC).timestamp(),
+                tags={},
+                dynamic_partitions_store=instance,
+                all_partitions=False,
+                title=None,
+                description=None,
+                run_config=None,
+            )
+        )
+        context = SimpleNamespace(run=SimpleNamespace(tags=tags), instance=instance)
+        request = Request.of(cast("dg.AssetExecutionContext", context), Settings.resolve())
+
+    assert (request.as_of, request.from_date) == (as_of, from_date)
+
+
+def test_a_run_without_a_partition_means_yesterday(defs: dg.Definitions) -> None:
+    from orchestration.defs.resources import Request  # noqa: PLC0415 - after the definitions
+
+    assert defs
+    settings = Settings.resolve()
+    context = SimpleNamespace(run=SimpleNamespace(tags={}), instance=None)
+    request = Request.of(cast("dg.AssetExecutionContext", context), settings)
+    assert request.as_of == settings.yesterday()
 
 
 def test_flags_go_before_the_environment_and_that_before_the_checkout(
