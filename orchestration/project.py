@@ -203,11 +203,13 @@ class DbtManifest:
 
     Args:
         json: content of `manifest.json`.
-        parsed: file from which dbt restores its own manifest without parsing.
+        parsed: the bytes from which dbt restores its own manifest without parsing.
+        folder: where both are kept.
     """
 
     json: dict[str, Any]
-    parsed: Path
+    parsed: bytes
+    folder: Path
 
 
 def manifest(settings: Settings) -> DbtManifest:
@@ -224,7 +226,8 @@ def manifest(settings: Settings) -> DbtManifest:
         _parse(settings, folder)
     return DbtManifest(
         json=json.loads((folder / "manifest.json").read_bytes()),
-        parsed=folder / "partial_parse.msgpack",
+        parsed=(folder / "partial_parse.msgpack").read_bytes(),
+        folder=folder,
     )
 
 
@@ -273,8 +276,12 @@ def _parse(settings: Settings, folder: Path) -> None:
         if not result.success:
             raise RunError(f"the dbt project does not parse: {result.exception}")
         for old in settings.dbt_target.glob("manifest-*"):
-            if old != fresh:
+            if not old.suffix:
                 shutil.rmtree(old, ignore_errors=True)
-        fresh.replace(folder)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was quicker, with the same
+                raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

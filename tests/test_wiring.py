@@ -281,14 +281,14 @@ def test_a_manifest_is_made_once_and_again_when_the_project_changes(
     settings = Settings.resolve(warehouse=tmp_path / "warehouse")
 
     first = project.manifest(settings)
-    made = first.parsed.stat().st_mtime_ns
-    assert project.manifest(settings).parsed.stat().st_mtime_ns == made
+    made = first.folder.stat().st_mtime_ns
+    assert project.manifest(settings).folder.stat().st_mtime_ns == made
 
     (copy / "models" / "staging" / "stg_more.sql").write_text("select 1 as one")
     second = project.manifest(settings)
-    assert second.parsed != first.parsed
+    assert second.folder != first.folder
     assert "model.accountpulse.stg_more" in second.json["nodes"]
-    assert [path.name for path in settings.dbt_target.iterdir()] == [second.parsed.parent.name]
+    assert [path.name for path in settings.dbt_target.iterdir()] == [second.folder.name]
 
     (copy / "models" / "staging" / "stg_more.sql").write_text("select {{ nonsense")
     with pytest.raises(RunError, match="the dbt project does not parse"):

@@ -139,9 +139,7 @@ class _Run:
 
     def _work(self) -> None:
         try:
-            parsed = Manifest.from_msgpack(
-                MANIFEST.parsed.read_bytes(), decoder=extended_mashumuro_decoder
-            )
+            parsed = Manifest.from_msgpack(MANIFEST.parsed, decoder=extended_mashumuro_decoder)
             parsed.build_flat_graph()  # type: ignore[no-untyped-call]
             runner = dbtRunner(manifest=parsed, callbacks=[self._listen])
             self.result = runner.invoke(self._arguments)
