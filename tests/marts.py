@@ -6,13 +6,14 @@ here: compiling the project and running its SELECTs in order. Expected values do
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from dbt.cli.main import dbtRunner
 from raw_cases import RAW_COLUMNS, Case
 
 from orchestration.project import CHECKOUT, DBT_PROJECT
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Replaced in the compiled SQL by a case's own; no data may hold them.
 SOME_DATE = "2222-02-22"
 SOME_TIMEZONE = "Pacific/Kiritimati"
+DBT = CHECKOUT / ".venv" / "bin" / "dbt"
 FURTHER_COLUMNS = {"tracks": (), "identifies": ("team",), "groups": ("industry",)}
 
 
@@ -49,35 +51,35 @@ class CompiledMarts:
             connection.execute("create schema raw")
             for table in RAW_COLUMNS:
                 connection.execute(f"create table raw.{table} ({raw_columns(table)})")
-        os.environ |= {
-            "ACCOUNTPULSE_WORK_DB": str(work),
-            "ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds"),
-        }
-        result = dbtRunner().invoke(
+        subprocess.run(
             [
-                *("build", "--quiet", "--exclude", "tag:after_signals", "resource_type:test"),
-                *("resource_type:unit_test", "--project-dir", str(project)),
-                *("--profiles-dir", str(project), "--target-path", str(folder / "target")),
-                *("--log-path", str(folder / "logs"), "--threads", "1"),
+                *(str(DBT), "build", "--quiet", "--exclude", "tag:after_signals"),
+                *("resource_type:test", "resource_type:unit_test", "--threads", "1"),
+                *("--project-dir", str(project), "--profiles-dir", str(project)),
+                *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
                 "--vars",
                 f"{{as_of_date: '{SOME_DATE}', reporting_timezone: {SOME_TIMEZONE}}}",
-            ]
+            ],
+            env=os.environ
+            | {"ACCOUNTPULSE_WORK_DB": str(work), "ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")},
+            check=True,
         )
-        if not result.success:
-            raise RuntimeError("the project does not build on empty raw tables")
+        nodes = json.loads((folder / "target" / "manifest.json").read_bytes())["nodes"]
+        results = json.loads((folder / "target" / "run_results.json").read_bytes())["results"]
+        config = {result["unique_id"]: nodes[result["unique_id"]]["config"] for result in results}
         self.statements = [
             Statement(
-                node.node.relation_name,
-                "view" if node.node.config.materialized == "view" else "table",
-                node.node.compiled_code,
+                result["relation_name"],
+                "view" if config[result["unique_id"]]["materialized"] == "view" else "table",
+                result["compiled_code"],
             )
-            for node in result.result.results
-            if node.node.resource_type == "model"
+            for result in results
+            if nodes[result["unique_id"]]["resource_type"] == "model"
         ]
         self.dial_types = {
-            node.node.name: node.node.config.column_types
-            for node in result.result.results
-            if node.node.resource_type == "seed"
+            nodes[unique_id]["name"]: config[unique_id]["column_types"]
+            for unique_id in config
+            if nodes[unique_id]["resource_type"] == "seed"
         }
 
     def run(self, case: Case) -> duckdb.DuckDBPyConnection:

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from marts import raw_columns
+from marts import DBT, raw_columns
 from raw_cases import RAW_COLUMNS
 
 from orchestration.project import CHECKOUT, DBT_PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-DBT = CHECKOUT / ".venv" / "bin" / "dbt"
 
 
 @pytest.fixture(scope="module")
