@@ -216,8 +216,10 @@ def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> boo
         as_of=as_of,
     )
     with closing(settings.read()) as connection:
-        plan = landing.inspect(settings.raw, connection)
-        return not plan.files and runs.published_already(connection, settings.published, wanted)
+        return (
+            runs.published_already(connection, settings.published, wanted)
+            and not landing.inspect(settings.raw, connection).files
+        )
 
 
 def _as_of(settings: Settings, asked: date | None) -> date:
