@@ -1,6 +1,5 @@
-"""Trends and flags as marts: what is read from the warehouse, how it is written, and the checks."""
+"""Trends as marts: what is read from the warehouse, how tables are written, and the checks."""
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, timedelta
@@ -15,26 +14,23 @@ import pytest
 from orchestration.defs import signals
 from orchestration.defs.resources import Warehouse
 from orchestration.defs.signals import (
-    build_account_flags,
     build_account_trends,
-    build_user_flags,
     build_user_trends,
     check_key,
     write_table,
 )
-from orchestration.dials import load_dials
 from orchestration.project import CHECKOUT, Settings
 from orchestration.signals import tables
 from orchestration.signals.tables import Table
 
 AS_OF = date(2026, 3, 31)
 SEEDS = CHECKOUT / "seeds"
-RULES = load_dials(SEEDS).flag_rules
 TABLES = (
     tables.USER_SCORE_TRENDS,
     tables.ACCOUNT_SCORE_TRENDS,
     tables.USER_FLAGS,
     tables.ACCOUNT_FLAGS,
+    tables.FLAG_HISTORY,
 )
 
 # acme: paid, busy, its flagships untouched; beta: paid, silent for 30 days; gone: canceled.
@@ -94,33 +90,6 @@ select *, false as is_benchmark_thin from (values
     ('late', 'acme', 'ann', 50.0, 95.0, 10, false)
 ) as t(score_model, account_id, user_id, engagement_points, engagement_score, active_day_count,
     is_default_model);
-
-create table marts.user_activation as
-from (values ('acme', 'ann', 0.75::decimal(18, 6)), ('acme', 'bob', 0.25), ('beta', 'cem', 1.0))
-    as t(account_id, user_id, activation_rate);
-
-create table marts.account_activation as
-from (values
-    ('acme', 'branding_on', 0.75::decimal(18, 6), 0.5::decimal(18, 6), 0.625::decimal(18, 6)),
-    ('beta', '', 1.0, 1.0, 1.0),
-    ('gone', '', null, null, null)
-) as t(account_id, missing_steps, activation_rate, user_activation_rate, readiness_rate);
-
-create table marts.account_activation_steps as
-from (values
-    ('acme', 'branding_on', 'Branding', false, true, true),
-    ('acme', 'uploaded', 'Uploads', true, true, false),
-    ('acme', 'retired', 'Retired', false, false, true),
-    ('beta', 'branding_on', 'Branding', true, true, true)
-) as t(account_id, step_key, step_name, is_completed, is_applicable, is_flagship);
-
-create table marts.account_user_steps as
-from (values
-    ('acme', 'ai_edited', 'AI editing', 0.0::decimal(18, 6), true),
-    ('acme', 'analytics_opened', 'Analytics', 0.1, true),
-    ('acme', 'invited', 'Invites', 0.0, false),
-    ('beta', 'ai_edited', 'AI editing', 1.0, true)
-) as t(account_id, step_key, step_name, completed_user_rate, is_flagship);
 """
 
 
@@ -186,49 +155,6 @@ def test_trends_of_an_earlier_day_know_nothing_later(
     assert expected["points_now"].to_list() == [70.0, 140.0, 0.0, 35.0]
 
 
-def test_flags_of_accounts(connection: duckdb.DuckDBPyConnection) -> None:
-    trends = build_account_trends(connection, AS_OF)
-    write_table(connection, tables.ACCOUNT_SCORE_TRENDS, trends)
-    flags = build_account_flags(connection, AS_OF, RULES)
-    assert flags.select("account_id", "flag_key").rows() == [
-        ("acme", "high_engagement_low_activation"),
-        ("beta", "dormant"),
-        ("beta", "falling_engagement"),
-    ]
-    evidence = json.loads(flags["evidence"][0])
-    assert [
-        (step["step_key"], step["level"], step["completed_rate"])
-        for step in evidence["missing_flagship_steps"]
-    ] == [
-        ("ai_edited", "user", 0),
-        ("analytics_opened", "user", 0.1),
-        ("branding_on", "account", 0),
-    ]
-    assert flags["sentence"][1] == (
-        "No points for 30 days, the last ones came on 2026-03-01; account status: paid."
-    )
-
-
-def test_no_flag_rests_on_a_thin_benchmark(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("update marts.account_engagement set is_benchmark_thin = true")
-    connection.execute("update marts.user_engagement set is_benchmark_thin = true")
-    write_table(connection, tables.ACCOUNT_SCORE_TRENDS, build_account_trends(connection, AS_OF))
-    flags = build_account_flags(connection, AS_OF, RULES)
-    assert flags["flag_key"].to_list() == ["dormant", "falling_engagement"]
-    assert build_user_flags(connection, AS_OF, RULES).is_empty()
-
-
-def test_flags_of_users(connection: duckdb.DuckDBPyConnection) -> None:
-    flags = build_user_flags(connection, AS_OF, RULES)
-    assert flags.select("account_id", "user_id", "flag_key").rows() == [("acme", "ann", "champion")]
-    assert flags["sentence"].to_list() == [
-        (
-            "Engagement score 93, active on 30 of 30 days, 75 % activated; "
-            "brings 67 % of the account's points."
-        )
-    ]
-
-
 def test_a_written_table_has_types_comments_and_rounded_numbers(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
@@ -277,7 +203,8 @@ def test_key_check_counts_rows(
 def test_column_order_is_ids_text_numbers_booleans_dates() -> None:
     rank = {tables.TEXT: 1, tables.COUNT: 2, tables.NUMBER: 2, tables.BOOLEAN: 3, tables.DATE: 4}
     for table in TABLES:
-        ranks = [0 if c.name in table.key else rank[c.type] for c in table.columns]
+        ids = {name for name in table.key if name != "opened_date"}
+        ranks = [0 if c.name in ids else rank[c.type] for c in table.columns]
         assert ranks == sorted(ranks)
         assert all(column.description.endswith(".") for column in table.columns)
         assert table.description.startswith("One row per ")
@@ -286,8 +213,6 @@ def test_column_order_is_ids_text_numbers_booleans_dates() -> None:
 ASSETS = [
     signals.user_score_trends,
     signals.account_score_trends,
-    signals.user_flags,
-    signals.account_flags,
 ]
 
 
@@ -311,12 +236,12 @@ def test_assets_write_their_tables_and_tell_counts_and_checks(warehouse: Warehou
     assert counts == {
         "marts/user_score_trends": 4,
         "marts/account_score_trends": 4,
-        "marts/user_flags": 1,
-        "marts/account_flags": 3,
     }
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 4
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 2
     with closing(warehouse.connect()) as connection:
-        days = connection.execute("select distinct as_of_date from marts.account_flags").fetchall()
+        days = connection.execute(
+            "select distinct as_of_date from marts.account_score_trends"
+        ).fetchall()
     assert days == [(AS_OF,)]
 
 
@@ -327,19 +252,17 @@ def test_a_failed_key_check_stops_what_comes_after(warehouse: Warehouse) -> None
     assert not result.success
     failed = [c for c in result.get_asset_check_evaluations() if not c.passed]
     assert [c.asset_key.to_user_string() for c in failed] == ["marts/account_score_trends"]
-    with closing(warehouse.connect()) as connection:
-        written = connection.execute(
-            "select table_name from duckdb_tables() where table_name like '%flags'"
-        ).fetchall()
-    assert ("account_flags",) not in written
 
 
 def test_assets_are_grouped_owned_and_described() -> None:
-    for asset, table in zip(ASSETS, TABLES, strict=True):
-        (spec,) = asset.specs
+    specs = {spec.key.path[-1]: spec for asset in (*ASSETS, signals.flags) for spec in asset.specs}
+    checks = [check for asset in (*ASSETS, signals.flags) for check in asset.check_specs]
+    assert sorted(specs) == sorted(table.name for table in TABLES)
+    for table in TABLES:
+        spec = specs[table.name]
         assert spec.key == dg.AssetKey(["marts", table.name])
         assert spec.group_name == "signals"
         assert spec.owners
         assert spec.description == table.description
-        (check,) = asset.check_specs
-        assert check.blocking
+    assert all(check.blocking for check in checks)
+    assert sorted(check.asset_key.path[-1] for check in checks) == sorted(specs)

@@ -12,7 +12,14 @@ from polars.testing import assert_frame_equal
 from scipy import stats
 
 from orchestration.signals import trends
-from orchestration.signals.trends import mann_kendall, score_trends, theil_sen, trends_schema
+from orchestration.signals.trends import (
+    MannKendall,
+    mann_kendall,
+    score_trends,
+    slope_interval,
+    theil_sen,
+    trends_schema,
+)
 
 AS_OF = date(2026, 3, 31)
 KEYS = ("score_model", "account_id")
@@ -31,27 +38,29 @@ def entities(weeks_observed: dict[str, int], spare_days: int = 0) -> pl.DataFram
                 AS_OF - timedelta(days=7 * weeks - 1 + spare_days)
                 for weeks in weeks_observed.values()
             ],
+            "last_active_date": [AS_OF] * len(weeks_observed),
         },
         schema={
             "score_model": pl.String,
             "account_id": pl.String,
             "is_default_model": pl.Boolean,
             "observed_from": pl.Date,
+            "last_active_date": pl.Date,
         },
     )
 
 
 def weekly(points: Mapping[str, Sequence[float]]) -> pl.DataFrame:
-    """Weekly points, the oldest week first, the last one ending on the as-of date."""
+    """Weekly points, all on a week's last day, the oldest week first; the last ends as of."""
     rows = [
-        ("default", account, len(series) - 1 - place, float(value))
+        ("default", account, 7 * (len(series) - 1 - place), float(value))
         for account, series in points.items()
         for place, value in enumerate(series)
         if value
     ]
     return pl.DataFrame(
         rows,
-        schema={"score_model": pl.String, "account_id": pl.String, "week": int, "points": float},
+        schema={"score_model": pl.String, "account_id": pl.String, "age": int, "points": float},
         orient="row",
     )
 
@@ -63,12 +72,39 @@ def trend_of(series: Sequence[float], weeks_observed: int | None = None) -> dict
     return frame.row(0, named=True)
 
 
+def rank_test(series: Sequence[float]) -> MannKendall:
+    """The test of one series, the oldest week first."""
+    weeks = [np.array([float(value)]) for value in reversed(series)]
+    return mann_kendall(weeks, np.array([len(series)]))
+
+
 def test_mann_kendall_of_the_golden_series() -> None:
-    test = mann_kendall(np.array([GOLDEN]))
+    test = rank_test(GOLDEN)
     assert test.s.tolist() == [-24]
     assert test.variance[0] == pytest.approx(65.333, abs=5e-4)
     assert test.z[0] == pytest.approx(-2.8455, abs=5e-5)
     assert test.p_value[0] == pytest.approx(0.004434, abs=5e-7)
+
+
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        ([9, 8, 7, 6, 5], 2 / 120),  # all pairs fall: one order of 120, and its mirror
+        ([8, 9, 7, 6, 5], 10 / 120),  # one pair less: four orders more on each side
+        ([2, 2, 2, 1, 1], 2 / 10),  # ten orders of three and two equals
+        ([1, 1, 1, 1, 1], 1),
+        ([1, 2, 3, 4, 5, 6, 7], 2 / 5040),
+    ],
+)
+def test_p_value_of_a_short_series_is_exact(series: list[float], expected: float) -> None:
+    assert rank_test(series).p_value[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_only_the_weeks_that_count_are_tested() -> None:
+    weeks = [np.array([float(value)] * 2) for value in (5, 6, 7, 8, 9, 0, 0, 0)]
+    test = mann_kendall(weeks, np.array([5, 8]))
+    assert test.s.tolist() == [-10, -10 + 15]  # five falling; then 15 pairs that rise from zero
+    assert test.variance.tolist() == [50 / 3, (8 * 7 * 21 - 3 * 2 * 11) / 18]
 
 
 def test_theil_sen_of_the_golden_series() -> None:
@@ -85,11 +121,19 @@ def test_golden_series_as_a_row() -> None:
         "sentence": "Points fell 19 % against its own 4 weeks, from 79 to 64 a week; "
         "slope -3 a week over 8 weeks.",
         "weeks_observed": 8,
+        "days_since_active": 0,
+        "active_day_count_14d": 2,
         "points_now": 64.0,
         "points_baseline": 79.0,  # median of 80, 78, 81, 75
         "baseline_ratio": 0.810127,  # 64 / 79
+        "fleet_ratio": 0.810127,  # it is the fleet
+        "relative_ratio": 1.0,
         "slope_points_per_week": -3.0,
+        "slope_low_points_per_week": -4.2,  # of 28 slopes the 6th and 23rd: 14 -+ 7.92
+        "slope_high_points_per_week": -2.0,
         "slope_p_value": 0.004434,
+        "change_p_value": 0.024318,  # z (8 - sqrt 78.5) / sqrt(1/4 (1/3 + 1/4))
+        "robust_z": -2.0235,  # 60 against 64, 68, 70, 75, 78, 80, 81: 0.6745 * -15 / 5
         "is_default_model": True,
         "as_of_date": AS_OF,
     }
@@ -103,7 +147,7 @@ def test_slope_looks_at_the_last_eight_weeks_only() -> None:
 
 def test_tie_correction() -> None:
     # 3, 3, 3, 1, 1: six falling pairs; groups of three and two: (5*4*15 - 3*2*11 - 2*1*9) / 18.
-    test = mann_kendall(np.array([[3, 3, 3, 1, 1]]))
+    test = rank_test([3, 3, 3, 1, 1])
     assert test.s.tolist() == [-6]
     assert test.variance.tolist() == [12.0]
     assert test.z[0] == pytest.approx(-5 / 12**0.5)
@@ -112,9 +156,16 @@ def test_tie_correction() -> None:
 @pytest.mark.parametrize("weeks", range(2, 9))
 def test_agrees_with_scipy(weeks: int) -> None:
     series = np.random.default_rng(weeks).integers(0, 12, size=(200, weeks))
-    slopes, tests = theil_sen(series), mann_kendall(series)
+    slopes = theil_sen(series)
+    youngest_first = list(series.T[::-1].astype(float))
+    tests = mann_kendall(youngest_first, np.full(len(series), weeks))
+    lows, highs = slope_interval(series, tests.variance)
     for row, values in enumerate(series):
-        assert slopes[row] == pytest.approx(stats.theilslopes(values).slope)
+        theirs = stats.theilslopes(values)
+        assert slopes[row] == pytest.approx(theirs.slope)
+        if len(set(values)) == weeks:  # theirs counts ties among the weeks' numbers too
+            assert lows[row] == pytest.approx(theirs.low_slope)
+            assert highs[row] == pytest.approx(theirs.high_slope)
         tau = stats.kendalltau(np.arange(weeks), values, variant="b").statistic
         pairs = weeks * (weeks - 1) / 2
         _, counts = np.unique(values, return_counts=True)
@@ -126,7 +177,8 @@ def test_agrees_with_scipy(weeks: int) -> None:
 def test_p_value_agrees_with_scipy_on_long_series_without_ties() -> None:
     rng = np.random.default_rng(7)
     series = np.array([rng.permutation(60) for _ in range(20)])
-    p_values = mann_kendall(series).p_value
+    youngest_first = list(series.T[::-1].astype(float))
+    p_values = mann_kendall(youngest_first, np.full(len(series), 60)).p_value
     for row, values in enumerate(series):
         asymptotic = stats.kendalltau(np.arange(60), values, method="asymptotic").pvalue
         assert p_values[row] == pytest.approx(asymptotic, abs=0.006)  # without continuity
@@ -172,9 +224,9 @@ def test_no_level_below_three_weeks_and_no_slope_below_five() -> None:
     row = trend_of([9, 8, 7, 6])
     assert (row["points_now"], row["slope_p_value"]) == (7.0, None)
     assert row["trend"] == "not_enough_data"
-    # S = -10 of five weeks: z = -9 / sqrt(50 / 3).
+    # All ten pairs of five weeks fall: two orders of 120 are as clear.
     row = trend_of([9, 8, 7, 6, 5])
-    assert (row["slope_points_per_week"], row["slope_p_value"]) == (-1.0, 0.027486)
+    assert (row["slope_points_per_week"], row["slope_p_value"]) == (-1.0, 0.016667)
     assert row["trend"] == "falling"
     assert row["sentence"] == "Points fell over 5 weeks, to 6 a week; slope -1 a week."
 
@@ -241,7 +293,7 @@ def test_sentence(series: list[float], expected: str) -> None:
 
 
 def test_numbers_are_rounded_half_away_from_zero() -> None:
-    rounded = trends._ratio(np.array([5, -5, 15, -1]), 10_000_000)  # noqa: SLF001 - the rounding
+    rounded = trends.rounded_ratio(np.array([5, -5, 15, -1]), 10_000_000)
     assert rounded.tolist() == [0.000001, -0.000001, 0.000002, 0]
     assert not np.signbit(rounded[3])
 
@@ -256,6 +308,56 @@ def test_users_are_keyed_by_account_and_user() -> None:
         ("acme", "ann", 1.0),
         ("beta", "ann", 2.0),
     ]
+
+
+def test_the_fleet_is_everybody_of_the_model_with_a_baseline() -> None:
+    pasts = {"half": [10] * 13 + [5] * 3, "same": [10] * 16, "third": [9] * 13 + [3] * 3}
+    accounts = entities({**dict.fromkeys(pasts, 16), "young": 3})
+    frame = score_trends(accounts, weekly(pasts), KEYS, AS_OF)
+    assert frame.select("account_id", "baseline_ratio", "fleet_ratio", "relative_ratio").rows() == [
+        ("half", 0.5, 0.5, 1.0),
+        ("same", 1.0, 0.5, 2.0),
+        ("third", 0.333333, 0.5, 0.666666),
+        ("young", None, 0.5, None),
+    ]
+
+
+def test_chance_depends_on_how_bursty_the_fleet_is() -> None:
+    # Halved from 100 a week. A calm fleet: z = (sqrt 50 - sqrt 100) / sqrt(1/4 (1/3 + 1/12)).
+    calm = {f"a{n}": [100] * 16 for n in range(4)} | {"half": [100] * 13 + [50] * 3}
+    # Weeks of 0 and 200 by turns: variance 12 * 100² / 11 over a mean of 100.
+    bursty = {f"a{n}": [0, 200] * 8 for n in range(4)} | {"half": [100] * 13 + [50] * 3}
+    p_values = []
+    for pasts in (calm, bursty):
+        frame = score_trends(entities(dict.fromkeys(pasts, 16)), weekly(pasts), KEYS, AS_OF)
+        p_values.append(frame.filter(pl.col("account_id") == "half")["change_p_value"].item())
+    assert p_values[0] == 0.0
+    assert p_values[1] == pytest.approx(0.3849, abs=1e-4)  # z 9.0751 / sqrt 109.09 = 0.869
+
+
+def test_a_day_against_the_same_weekday() -> None:
+    # The last day 10, the same weekday before 3, 4, 5, 6, 7: median 5, MAD 1.
+    accounts = entities({"acme": 6})
+    points = weekly({"acme": [7, 6, 5, 4, 3, 10]})
+    frame = score_trends(accounts, points, KEYS, AS_OF)
+    assert frame["robust_z"].to_list() == [3.3725]  # 0.6745 * 5
+
+
+def test_recency() -> None:
+    accounts = entities({"acme": 6, "beta": 6}).with_columns(
+        last_active_date=pl.Series([AS_OF - timedelta(days=9), None], dtype=pl.Date)
+    )
+    points = pl.DataFrame(
+        {
+            "score_model": ["default"] * 3,
+            "account_id": ["acme"] * 3,
+            "age": [9, 13, 14],
+            "points": [1.0] * 3,
+        }
+    )
+    frame = score_trends(accounts, points, KEYS, AS_OF)
+    assert frame["days_since_active"].to_list() == [9, None]
+    assert frame["active_day_count_14d"].to_list() == [2, 0]
 
 
 def test_models_do_not_mix_and_unknown_entities_are_left_out() -> None:

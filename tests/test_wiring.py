@@ -27,7 +27,13 @@ REFERENCE = {
     "score_models",
     "tracked_events",
 }
-SIGNALS = {"account_flags", "account_score_trends", "user_flags", "user_score_trends"}
+SIGNALS = {
+    "account_flags",
+    "account_score_trends",
+    "flag_history",
+    "user_flags",
+    "user_score_trends",
+}
 MARTS = SIGNALS | {
     "account_activation",
     "account_activation_daily",

@@ -9,9 +9,8 @@ from orchestration import runs
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.defs.signals import (
-    account_flags,
     account_score_trends,
-    user_flags,
+    flags,
     user_score_trends,
 )
 from orchestration.dials import load_dials
@@ -23,11 +22,15 @@ CALENDAR = dg.DailyPartitionsDefinition(
     start_date="2000-01-01", timezone=Settings.resolve().timezone
 )
 
-SIGNALS = [user_score_trends, account_score_trends, user_flags, account_flags]
+SIGNALS = [user_score_trends, account_score_trends, flags]
 
 
 def _published_keys() -> list[dg.AssetKey]:
-    keys = {*dbt_models.keys, *dbt_after_signals.keys, *(table.key for table in SIGNALS)}
+    keys = {
+        *dbt_models.keys,
+        *dbt_after_signals.keys,
+        *(key for made in SIGNALS for key in made.keys),
+    }
     return sorted(key for key in keys if key.path[0] in SCHEMAS)
 
 

@@ -4,7 +4,7 @@ What belongs here: which facts are read, how a table is written, and its check. 
 stands in `orchestration.signals`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import date
 
@@ -13,26 +13,37 @@ import duckdb
 import polars as pl
 
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
+from orchestration.defs.signal_facts import READS, FactReader
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
-from orchestration.signals.flags import RuleDial, raise_flags
+from orchestration.signals.facts import Entity
+from orchestration.signals.flags import describe
 from orchestration.signals.tables import Table
 from orchestration.signals.trends import score_trends
+from orchestration.signals.watch import Watched, watch
 from orchestration.signals.weeks import HISTORY_WEEKS, WEEK_DAYS
 
 SCHEMA = "marts"
 CHECK_NAME = "key_is_unique_and_not_null"
+ENTITIES: tuple[Entity, ...] = ("account", "user")
 
-# Weekly points come from the days that have any, on the days also on which a model's filters did
-# not let the account in: its points count those too.
-WEEKLY_POINTS = f"""
+# Days with points, on the days also on which a model's filters did not let the account in: its
+# points count those too.
+DAILY_POINTS = """
     select
         score_model,
-        {{keys}},
-        date_diff('day', event_date, $as_of) // {WEEK_DAYS} as week,
+        {keys},
+        date_diff('day', event_date, $as_of) as age,
         sum(day_points) as points
     from intermediate.int_point_days
     where event_date <= $as_of and date_diff('day', event_date, $as_of) < $history_days
+    group by all
+"""
+
+LAST_ACTIVE = """
+    select score_model, {keys}, max(event_date) as last_active_date
+    from intermediate.int_point_days
+    where event_date <= $as_of and day_points > 0
     group by all
 """
 
@@ -41,9 +52,14 @@ ACCOUNT_ENTITIES = """
         engagement.score_model,
         engagement.account_id,
         engagement.is_default_model,
-        accounts.first_seen_date as observed_from
+        accounts.first_seen_date as observed_from,
+        last_active.last_active_date
     from marts.account_engagement as engagement
     inner join marts.accounts on engagement.account_id = accounts.account_id
+    left join last_active
+        on
+            engagement.score_model = last_active.score_model
+            and engagement.account_id = last_active.account_id
 """
 
 USER_ENTITIES = """
@@ -52,147 +68,16 @@ USER_ENTITIES = """
         engagement.account_id,
         engagement.user_id,
         engagement.is_default_model,
-        seen.first_seen_date as observed_from
+        seen.first_seen_date as observed_from,
+        last_active.last_active_date
     from marts.user_engagement as engagement
     inner join marts.user_accounts as seen
         on engagement.account_id = seen.account_id and engagement.user_id = seen.user_id
-"""
-
-ACCOUNT_FACTS = """
-    with
-
-    default_model as (
-
-        select score_model, window_days from reference.score_models where score_model = 'default'
-
-    ),
-
-    flagships as (
-
-        select
-            account_id,
-            step_key,
-            step_name,
-            'account' as level,
-            cast(is_completed as double) as completed_rate
-        from marts.account_activation_steps
-        where is_flagship and is_applicable
-
-        union all
-
-        select
-            account_id,
-            step_key,
-            step_name,
-            'user' as level,
-            cast(completed_user_rate as double) as completed_rate
-        from marts.account_user_steps
-        where is_flagship
-
-    ),
-
-    flagship_lists as (
-
-        select
-            account_id,
-            list(
-                struct_pack(
-                    step_key := step_key,
-                    step_name := step_name,
-                    level := level,
-                    completed_rate := completed_rate
-                )
-                order by step_key
-            ) as flagship_steps
-        from flagships
-        group by account_id
-
-    ),
-
-    last_points as (
-
-        select point_days.account_id, max(point_days.event_date) as last_points_date
-        from intermediate.int_point_days as point_days
-        inner join default_model on point_days.score_model = default_model.score_model
-        where point_days.event_date <= $as_of and point_days.day_points > 0
-        group by point_days.account_id
-
-    ),
-
-    user_benchmark as (
-
-        select bool_or(is_benchmark_thin) as is_user_benchmark_thin
-        from marts.user_engagement
-        where is_default_model
-
-    )
-
-    select
-        accounts.account_id,
-        accounts.account_status,
-        activation.missing_steps,
-        trends.trend,
-        flagship_lists.flagship_steps,
-        engagement.active_user_count,
-        accounts.user_count,
-        engagement.engagement_score,
-        engagement.engagement_score_avg,
-        default_model.window_days,
-        activation.activation_rate,
-        activation.user_activation_rate,
-        activation.readiness_rate,
-        trends.weeks_observed,
-        trends.points_now,
-        trends.points_baseline,
-        trends.baseline_ratio,
-        trends.slope_points_per_week,
-        trends.slope_p_value,
-        engagement.is_benchmark_thin,
-        user_benchmark.is_user_benchmark_thin,
-        accounts.trial_ends_date,
-        accounts.contract_started_date,
-        accounts.contract_ends_date,
-        accounts.first_seen_date,
-        accounts.last_seen_date,
-        last_points.last_points_date
-    from marts.accounts
-    cross join default_model
-    cross join user_benchmark
-    left join marts.account_engagement as engagement
-        on accounts.account_id = engagement.account_id and engagement.is_default_model
-    left join marts.account_activation as activation
-        on accounts.account_id = activation.account_id
-    left join marts.account_score_trends as trends
-        on accounts.account_id = trends.account_id and trends.is_default_model
-    left join flagship_lists on accounts.account_id = flagship_lists.account_id
-    left join last_points on accounts.account_id = last_points.account_id
-"""
-
-USER_FACTS = """
-    select
-        engagement.account_id,
-        engagement.user_id,
-        accounts.account_status,
-        engagement.active_day_count,
-        engagement.engagement_points,
-        account_engagement.engagement_points as account_engagement_points,
-        engagement.engagement_score,
-        score_models.window_days,
-        activation.activation_rate,
-        engagement.is_benchmark_thin,
-        seen.last_seen_date
-    from marts.user_engagement as engagement
-    inner join reference.score_models on engagement.score_model = score_models.score_model
-    inner join marts.accounts on engagement.account_id = accounts.account_id
-    inner join marts.user_accounts as seen
-        on engagement.account_id = seen.account_id and engagement.user_id = seen.user_id
-    left join marts.account_engagement
+    left join last_active
         on
-            engagement.account_id = account_engagement.account_id
-            and engagement.score_model = account_engagement.score_model
-    left join marts.user_activation as activation
-        on engagement.account_id = activation.account_id and engagement.user_id = activation.user_id
-    where engagement.is_default_model
+            engagement.score_model = last_active.score_model
+            and engagement.account_id = last_active.account_id
+            and engagement.user_id = last_active.user_id
 """
 
 
@@ -206,29 +91,82 @@ def build_user_trends(connection: duckdb.DuckDBPyConnection, as_of: date) -> pl.
     return _build_trends(connection, as_of, USER_ENTITIES, tables.USER_SCORE_TRENDS)
 
 
-def build_account_flags(
-    connection: duckdb.DuckDBPyConnection, as_of: date, dials: Iterable[RuleDial]
-) -> pl.DataFrame:
-    """Flags of accounts; reads the account trends that were written before."""
-    facts = connection.sql(ACCOUNT_FACTS, params={"as_of": as_of}).pl()
-    return raise_flags(facts, "account", dials, as_of)
-
-
-def build_user_flags(
-    connection: duckdb.DuckDBPyConnection, as_of: date, dials: Iterable[RuleDial]
-) -> pl.DataFrame:
-    """Flags of users in an account."""
-    return raise_flags(connection.sql(USER_FACTS).pl(), "user", dials, as_of)
-
-
 def _build_trends(
     connection: duckdb.DuckDBPyConnection, as_of: date, entities: str, table: Table
 ) -> pl.DataFrame:
-    weekly = connection.sql(
-        WEEKLY_POINTS.format(keys=", ".join(table.key[1:])),
+    keys = ", ".join(table.key[1:])
+    daily = connection.sql(
+        DAILY_POINTS.format(keys=keys),
         params={"as_of": as_of, "history_days": HISTORY_WEEKS * WEEK_DAYS},
     ).pl()
-    return score_trends(connection.sql(entities).pl(), weekly, table.key, as_of)
+    last_active = connection.sql(LAST_ACTIVE.format(keys=keys), params={"as_of": as_of}).pl()
+    connection.register("last_active", last_active)
+    try:
+        scored = connection.sql(entities).pl()
+    finally:
+        connection.unregister("last_active")
+    return score_trends(scored, daily, table.key, as_of)
+
+
+def build_flags(
+    connection: duckdb.DuckDBPyConnection, as_of: date, dials: Dials
+) -> dict[str, pl.DataFrame]:
+    """Follow every rule over all days.
+
+    Args:
+        connection: An open warehouse with the marts of the as-of date.
+        as_of: The last day.
+        dials: The rules, and the fingerprint for the evidence.
+
+    Returns:
+        The rows of `flag_history`, `account_flags` and `user_flags`, by name.
+    """
+    reader = FactReader(connection, as_of)
+    fleet = reader.fleet()
+    found: dict[str, list[Watched]] = {}
+    for block in reader.blocks():
+        for entity in ENTITIES:
+            for watched in watch(block, fleet, entity, dials.flag_rules):
+                found.setdefault(watched.rule.key, []).append(watched)
+    histories = [
+        _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
+        for parts in found.values()
+    ]
+    history = pl.concat([tables.frame_of(tables.FLAG_HISTORY), *histories]).sort(
+        "entity", "account_id", "user_id", "flag_key", "opened_date"
+    )
+    told = pl.DataFrame(
+        [(dial.flag_key, dial.title, dial.playbook) for dial in dials.flag_rules],
+        schema={"flag_key": pl.String, "title": pl.String, "playbook": pl.String},
+        orient="row",
+    )
+    is_open = (
+        history.filter(pl.col("closed_date").is_null())
+        .join(told, on="flag_key")
+        .with_columns(as_of_date=pl.lit(as_of, dtype=pl.Date))
+    )
+    return {tables.FLAG_HISTORY.name: history} | {
+        table.name: is_open.filter(pl.col("entity") == entity)
+        .select(column.name for column in table.columns)
+        .sort(*table.key)
+        for entity, table in (("account", tables.ACCOUNT_FLAGS), ("user", tables.USER_FLAGS))
+    }
+
+
+def _history(
+    reader: FactReader, opened: list[pl.DataFrame], watched: Watched, fingerprint: str
+) -> pl.DataFrame:
+    """The rows of one rule."""
+    rule, dial = watched.rule, watched.dial
+    flags = reader.with_details(pl.concat(opened), rule.entity, rule.shown)
+    said = describe(flags, rule, dial, fingerprint)
+    rows = pl.concat([flags.drop("account_id", "user_id", strict=False), said], how="horizontal")
+    is_user = rule.entity == "user"
+    return rows.with_columns(
+        entity=pl.lit(rule.entity),
+        user_id=pl.col("user_id") if is_user else pl.lit(None, dtype=pl.String),
+        kind=pl.lit(rule.kind),
+    ).select(column.name for column in tables.FLAG_HISTORY.columns)
 
 
 def write_table(connection: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> None:
@@ -265,7 +203,9 @@ def write_table(connection: duckdb.DuckDBPyConnection, table: Table, rows: pl.Da
 def check_key(connection: duckdb.DuckDBPyConnection, table: Table) -> dg.AssetCheckResult:
     """Count the rows of a mart whose key is incomplete or not theirs alone."""
     key = ", ".join(table.key)
-    has_null = " or ".join(f"{column} is null" for column in table.key)
+    has_null = " or ".join(
+        f"{column} is null" for column in table.key if column not in table.nullable
+    )
     (wrong,) = connection.execute(
         f"""
         with keys as (
@@ -277,7 +217,10 @@ def check_key(connection: duckdb.DuckDBPyConnection, table: Table) -> dg.AssetCh
         """
     ).fetchall()[0]
     return dg.AssetCheckResult(
-        check_name=CHECK_NAME, passed=wrong == 0, metadata={"failed_row_count": int(wrong)}
+        asset_key=dg.AssetKey([SCHEMA, table.name]),
+        check_name=CHECK_NAME,
+        passed=wrong == 0,
+        metadata={"failed_row_count": int(wrong)},
     )
 
 
@@ -292,7 +235,9 @@ def _column_schema(table: Table) -> dg.TableSchema:
                 name=column.name,
                 type=column.type,
                 description=column.description,
-                constraints=dg.TableColumnConstraints(nullable=column.name not in table.key),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.name not in table.key or column.name in table.nullable
+                ),
             )
             for column in table.columns
         ],
@@ -300,95 +245,91 @@ def _column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-Build = Callable[[duckdb.DuckDBPyConnection, date, Dials], pl.DataFrame]
+Build = Callable[[duckdb.DuckDBPyConnection, date, Dials], Iterable[tuple[Table, pl.DataFrame]]]
 
 
-def _mart(table: Table, build: Build, reads: Iterable[str]) -> dg.AssetsDefinition:
-    """Make the asset of a mart.
+def _marts(
+    name: str, made: tuple[Table, ...], build: Build, reads: Iterable[str]
+) -> dg.AssetsDefinition:
+    """Make the assets of marts that are computed together.
 
     Args:
-        table: What the mart looks like.
-        build: Makes its rows from the open warehouse, the as-of date and the dials.
+        name: What the computation is called.
+        made: What the marts look like.
+        build: Makes their rows from the open warehouse, the as-of date and the dials.
         reads: The tables that it reads, as schema.name.
     """
-    key = dg.AssetKey([SCHEMA, table.name])
 
-    @dg.asset(
-        key=key,
-        deps=[dg.AssetKey(name.split(".")) for name in reads],
-        group_name="signals",
-        owners=OWNERS,
-        kinds={"python", "polars", "duckdb"},
-        description=table.description,
-        metadata={"dagster/column_schema": _column_schema(table)},
+    @dg.multi_asset(
+        name=name,
+        specs=[
+            dg.AssetSpec(
+                dg.AssetKey([SCHEMA, table.name]),
+                deps=[dg.AssetKey(source.split(".")) for source in reads],
+                group_name="signals",
+                owners=OWNERS,
+                kinds={"python", "polars", "duckdb"},
+                description=table.description,
+                metadata={"dagster/column_schema": _column_schema(table)},
+            )
+            for table in made
+        ],
         check_specs=[
             dg.AssetCheckSpec(
                 CHECK_NAME,
-                asset=key,
+                asset=dg.AssetKey([SCHEMA, table.name]),
                 blocking=True,
                 description=f"{', '.join(table.key)}: never null, and one row for each.",
             )
+            for table in made
         ],
     )
-    def mart(
+    def marts(
         context: dg.AssetExecutionContext,
         warehouse: Warehouse,
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster knows only the bare name
+    ) -> Iterator[dg.MaterializeResult[None]]:
         settings = warehouse.settings
         with told_plainly(), closing(warehouse.connect()) as connection:
             as_of = Request.of(context, settings).as_of
-            rows = build(connection, as_of, load_dials(settings.seeds))
-            write_table(connection, table, rows)
-            return dg.MaterializeResult(
-                metadata={
-                    "dagster/row_count": rows.height,
-                    "dagster/column_schema": _column_schema(table),
-                },
-                check_results=[check_key(connection, table)],
-            )
+            for table, rows in build(connection, as_of, load_dials(settings.seeds)):
+                write_table(connection, table, rows)
+                yield dg.MaterializeResult(
+                    asset_key=dg.AssetKey([SCHEMA, table.name]),
+                    metadata={
+                        "dagster/row_count": rows.height,
+                        "dagster/column_schema": _column_schema(table),
+                    },
+                    check_results=[check_key(connection, table)],
+                )
 
-    return mart
+    return marts
 
 
-user_score_trends = _mart(
-    tables.USER_SCORE_TRENDS,
-    lambda connection, as_of, _: build_user_trends(connection, as_of),
+user_score_trends = _marts(
+    "user_score_trends",
+    (tables.USER_SCORE_TRENDS,),
+    lambda connection, as_of, _: [(tables.USER_SCORE_TRENDS, build_user_trends(connection, as_of))],
     reads=("intermediate.int_point_days", "marts.user_engagement", "marts.user_accounts"),
 )
 
-account_score_trends = _mart(
-    tables.ACCOUNT_SCORE_TRENDS,
-    lambda connection, as_of, _: build_account_trends(connection, as_of),
+account_score_trends = _marts(
+    "account_score_trends",
+    (tables.ACCOUNT_SCORE_TRENDS,),
+    lambda connection, as_of, _: [
+        (tables.ACCOUNT_SCORE_TRENDS, build_account_trends(connection, as_of))
+    ],
     reads=("intermediate.int_point_days", "marts.account_engagement", "marts.accounts"),
 )
 
-user_flags = _mart(
-    tables.USER_FLAGS,
-    lambda connection, as_of, dials: build_user_flags(connection, as_of, dials.flag_rules),
-    reads=(
-        "marts.user_engagement",
-        "marts.account_engagement",
-        "marts.user_activation",
-        "marts.user_accounts",
-        "marts.accounts",
-        "reference.score_models",
-        "reference.flag_rules",
-    ),
-)
+FLAG_TABLES = (tables.FLAG_HISTORY, tables.ACCOUNT_FLAGS, tables.USER_FLAGS)
 
-account_flags = _mart(
-    tables.ACCOUNT_FLAGS,
-    lambda connection, as_of, dials: build_account_flags(connection, as_of, dials.flag_rules),
-    reads=(
-        "intermediate.int_point_days",
-        "marts.account_score_trends",
-        "marts.account_engagement",
-        "marts.user_engagement",
-        "marts.account_activation",
-        "marts.account_activation_steps",
-        "marts.account_user_steps",
-        "marts.accounts",
-        "reference.score_models",
-        "reference.flag_rules",
-    ),
-)
+
+def _flags(
+    connection: duckdb.DuckDBPyConnection, as_of: date, dials: Dials
+) -> Iterator[tuple[Table, pl.DataFrame]]:
+    built = build_flags(connection, as_of, dials)
+    for table in FLAG_TABLES:
+        yield table, built[table.name]
+
+
+flags = _marts("flags", FLAG_TABLES, _flags, reads=READS)

@@ -30,21 +30,19 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a cell of a frame can h
 
 
 def evidence_texts(
-    rows: Iterable[Mapping[str, Any]],
-    as_of: date,
-    parameters: Mapping[str, float | bool],
+    rows: Iterable[Mapping[str, Any]], parameters: Mapping[str, float | bool], fingerprint: str
 ) -> list[str]:
-    """Write one JSON object per row: its facts, the as-of date and the rule's thresholds.
+    """Write one JSON object per row: its facts, the rule's thresholds and the dials' fingerprint.
 
     Args:
         rows: The evidence columns of each raised flag, by name.
-        as_of: The day on which the condition held.
         parameters: The thresholds in force, under the key `parameters`.
+        fingerprint: Of all dials in force, under the key `dial_fingerprint`.
 
     Returns:
-        JSON texts in the order of `rows`, keys sorted, no blanks after separators' ends.
+        JSON texts in the order of `rows`, keys sorted.
     """
-    shared = {"as_of_date": as_of.isoformat(), "parameters": plain(parameters)}
+    shared = {"parameters": plain(parameters), "dial_fingerprint": fingerprint}
     return [
         json.dumps(plain(row) | shared, sort_keys=True, ensure_ascii=False, allow_nan=False)
         for row in rows

@@ -1,25 +1,29 @@
-"""Flags: the rules, each a small function over columns, and the one function that applies them.
+"""Flags: the rules, each a small function over columns, and what a raised flag says.
 
-What belongs here: when a rule holds for an account or a user on the as-of date, what it shows as
-evidence, and its sentence. What does not: reading marts, writing tables, how facts are computed.
+What belongs here: when a rule holds for an account or a user, what it shows as evidence, and its
+sentence. What does not: how facts are computed, and for how long a condition must hold.
 
-A rule never sees rows. It gets its thresholds and returns polars expressions over a wide frame with
-one row per entity (`FACTS`). A fact that is null raises nothing.
+A rule never sees rows. It gets its thresholds and returns polars expressions: a condition over the
+facts of a day (`facts.DAYS`), evidence and a sentence over those and the details of the day on
+which the flag opens (`facts.FACTS`). A fact that is null raises nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal, Protocol
 
 import polars as pl
-import polars.selectors as cs
 
 from orchestration.signals.evidence import evidence_texts
-from orchestration.signals.weeks import BASELINE_GAP_WEEKS, BASELINE_WEEKS, NOW_WEEKS, WEEK_DAYS
-from orchestration.signals.wording import counted, days_ago, days_ahead, number, percent
+from orchestration.signals.facts import FACTS, KEYS, Entity
+from orchestration.signals.weeks import (
+    BASELINE_GAP_WEEKS,
+    BASELINE_WEEKS,
+    NOW_WEEKS,
+    WEEK_DAYS,
+)
+from orchestration.signals.wording import counted, days_ago, days_ahead, number, percent, signed
 
-Entity = Literal["account", "user"]
 Kind = Literal["risk", "opportunity"]
 Parameters = Mapping[str, float | int | bool]
 
@@ -27,69 +31,15 @@ Parameters = Mapping[str, float | int | bool]
 # `unknown` stays: a product that sends no billing facts still wants its flags.
 LIVE_STATUSES = ("paid", "trial", "unknown")
 
-KEYS: dict[Entity, tuple[str, ...]] = {
-    "account": ("account_id",),
-    "user": ("account_id", "user_id"),
+PERSISTENCE: Parameters = {
+    "min_days": 1,
+    "close_after_days": 7,
+    "cooldown_days": 28,
 }
+"""What every rule has besides its own thresholds: see `history.Persistence`."""
 
-# What a rule can look at. Engagement is the default model's; decimals may come as they are.
-FACTS: dict[Entity, pl.Schema] = {
-    "account": pl.Schema(
-        {
-            "account_id": pl.String(),
-            "account_status": pl.String(),
-            "missing_steps": pl.String(),  # account steps, comma-separated
-            "trend": pl.String(),
-            "flagship_steps": pl.List(
-                pl.Struct(
-                    {
-                        "step_key": pl.String(),
-                        "step_name": pl.String(),
-                        "level": pl.String(),
-                        "completed_rate": pl.Float64(),  # an account step: 0 or 1
-                    }
-                )
-            ),
-            "active_user_count": pl.Int64(),
-            "user_count": pl.Int64(),
-            "engagement_score": pl.Float64(),
-            "engagement_score_avg": pl.Float64(),
-            "window_days": pl.Int64(),
-            "activation_rate": pl.Float64(),
-            "user_activation_rate": pl.Float64(),
-            "readiness_rate": pl.Float64(),
-            "weeks_observed": pl.Int64(),
-            "points_now": pl.Float64(),
-            "points_baseline": pl.Float64(),
-            "baseline_ratio": pl.Float64(),
-            "slope_points_per_week": pl.Float64(),
-            "slope_p_value": pl.Float64(),
-            "is_benchmark_thin": pl.Boolean(),
-            "is_user_benchmark_thin": pl.Boolean(),
-            "trial_ends_date": pl.Date(),
-            "contract_started_date": pl.Date(),
-            "contract_ends_date": pl.Date(),
-            "first_seen_date": pl.Date(),
-            "last_seen_date": pl.Date(),
-            "last_points_date": pl.Date(),
-        }
-    ),
-    "user": pl.Schema(
-        {
-            "account_id": pl.String(),
-            "user_id": pl.String(),
-            "account_status": pl.String(),
-            "active_day_count": pl.Int64(),
-            "engagement_points": pl.Float64(),
-            "account_engagement_points": pl.Float64(),
-            "engagement_score": pl.Float64(),
-            "window_days": pl.Int64(),
-            "activation_rate": pl.Float64(),
-            "is_benchmark_thin": pl.Boolean(),
-            "last_seen_date": pl.Date(),
-        }
-    ),
-}
+FLEET_FELL_RATIO = 0.8
+"""Where peers use at most this share of what they did, part of a fall may be everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +47,13 @@ class Finding:
     """What a rule has to say with given thresholds, as expressions over the facts.
 
     Attributes:
-        condition: Whether the flag holds; null counts as no.
+        scope: Whom the rule is about at all; who leaves it has the flag no more. Null counts as no.
+        condition: Whether the rule holds for them; null counts as no.
         evidence: The facts it rests on, by the name they get in the evidence.
         sentence: The same in plain English, with its numbers.
     """
 
+    scope: pl.Expr
     condition: pl.Expr
     evidence: Mapping[str, pl.Expr]
     sentence: pl.Expr
@@ -117,6 +69,7 @@ class Rule:
         kind: A risk or an opportunity.
         parameters: Every threshold with its default; the dial's own values go over them.
         judge: Thresholds in, finding out.
+        rests_on_usage: Whether a day without data would look like a reason; such days do not count.
     """
 
     key: str
@@ -124,14 +77,27 @@ class Rule:
     kind: Kind
     parameters: Parameters
     judge: Callable[[Parameters], Finding]
+    rests_on_usage: bool = False
 
     @property
-    def columns(self) -> frozenset[str]:
-        """The facts that the rule looks at."""
+    def judged(self) -> frozenset[str]:
+        """The facts that decide whether it holds."""
         finding = self.judge(self.parameters)
-        looks = (finding.condition, *finding.evidence.values(), finding.sentence)
-        names = {name for look in looks for name in look.meta.root_names()}
-        return frozenset(names - {"as_of_date", ""})
+        return _roots(finding.scope, finding.condition)
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """The facts that evidence and sentence tell."""
+        finding = self.judge(self.parameters)
+        return _roots(*finding.evidence.values(), finding.sentence)
+
+    def given(self, dial: "RuleDial") -> Parameters:
+        """The thresholds in force."""
+        return {**self.parameters, **dial.parameters}
+
+
+def _roots(*looks: pl.Expr) -> frozenset[str]:
+    return frozenset(name for look in looks for name in look.meta.root_names() if name)
 
 
 class RuleDial(Protocol):
@@ -175,6 +141,10 @@ class RuleDial(Protocol):
 
 def _is_live() -> pl.Expr:
     return pl.col("account_status").is_in(LIVE_STATUSES)
+
+
+def _is_on_trial() -> pl.Expr:
+    return pl.col("account_status") == "trial"
 
 
 def _is_under_contract(grace_days: float) -> pl.Expr:
@@ -235,72 +205,166 @@ def _missing_clause() -> pl.Expr:
     )
 
 
-def _falling_engagement(given: Parameters) -> Finding:
-    """The trend falls, and the last weeks are well below the account's own baseline.
+def _fleet_clause() -> pl.Expr:
+    """How its peers' calendar moved: " (fleet: -4 %)"."""
+    return (
+        pl.when(pl.col("fleet_ratio").is_null())
+        .then(pl.lit(""))
+        .otherwise(pl.format(" (fleet: {})", signed(pl.col("fleet_ratio") - 1)))
+    )
 
-    It compares the account with itself only, so a thin benchmark does not matter; the floor on the
-    baseline keeps out accounts whose few events come and go by chance.
+
+def _fleet_fell() -> pl.Expr:
+    """What speaks against a fall of the account's own; null where nothing does."""
+    return pl.when(pl.col("fleet_ratio") <= FLEET_FELL_RATIO).then(
+        pl.format(
+            "Its peers' use fell {} too; a season or a gap in the data may be part of it.",
+            percent(1 - pl.col("fleet_ratio")),
+        )
+    )
+
+
+def _mover_clause() -> pl.Expr:
+    """The event that moved most: "; video_shared 31 -> 6"."""
+    first = pl.col("event_movers").list.first()
+    return (
+        pl.when(first.is_null())
+        .then(pl.lit(""))
+        .otherwise(
+            pl.format(
+                "; {} {} → {}",
+                first.struct.field("name"),
+                number(first.struct.field("before")),
+                number(first.struct.field("now")),
+            )
+        )
+    )
+
+
+def _falling_engagement(given: Parameters) -> Finding:
+    """Use is well below what the account's own habit and its peers' calendar lead to expect.
+
+    Either for long, and a little more than chance explains, or lately (in four weeks, or in two)
+    and clearly: the shorter the time, the surer it must be. The last weeks must be low too, so
+    that one that is recovering is left alone. Rare use cannot surprise: that is the volume floor.
     """
-    ratio = pl.col("baseline_ratio")
-    baseline_weeks = (pl.col("weeks_observed") - BASELINE_GAP_WEEKS).clip(0, BASELINE_WEEKS)
-    baseline_from = pl.col("as_of_date").dt.offset_by(
-        pl.format("-{}d", WEEK_DAYS * (BASELINE_GAP_WEEKS + baseline_weeks) - 1)
+    ratio = given["max_use_ratio"]
+    is_long = (
+        (pl.col("history_days") >= given["min_history_days"])
+        & (pl.col("use_ratio_56d") <= ratio)
+        & (pl.col("use_ratio_28d") <= ratio)
+        & (pl.col("use_surprise_56d") >= given["min_long_surprise"])
+    )
+    is_recent = (
+        (pl.col("use_ratio_28d") <= ratio)
+        & (pl.col("use_ratio_14d") <= ratio)
+        & (pl.col("use_surprise_28d") >= given["min_recent_surprise"])
+    )
+    is_sudden = (pl.col("use_ratio_14d") <= ratio) & (
+        pl.col("use_surprise_14d") >= given["min_recent_surprise"]
     )
     return Finding(
-        condition=_is_under_contract(given["contract_grace_days"])
-        & (pl.col("trend") == "falling")
-        & (ratio <= given["max_baseline_ratio"])
-        & (pl.col("points_baseline") >= given["min_baseline_points"]),
+        scope=_is_under_contract(given["contract_grace_days"]),
+        condition=pl.any_horizontal(
+            *(way.fill_null(value=False) for way in (is_long, is_recent, is_sudden))
+        ),
         evidence={
             "account_status": pl.col("account_status"),
             "contract_ends_date": pl.col("contract_ends_date"),
-            "points_now": pl.col("points_now"),
-            "points_baseline": pl.col("points_baseline"),
-            "baseline_ratio": ratio,
-            "slope_points_per_week": pl.col("slope_points_per_week"),
-            "slope_p_value": pl.col("slope_p_value"),
-            "weeks_observed": pl.col("weeks_observed"),
-            "now_from_date": pl.col("as_of_date").dt.offset_by(f"-{WEEK_DAYS * NOW_WEEKS - 1}d"),
-            "baseline_from_date": baseline_from,
-            "baseline_to_date": pl.col("as_of_date").dt.offset_by(
-                f"-{WEEK_DAYS * BASELINE_GAP_WEEKS}d"
-            ),
+            **_use(14),
+            **_use(28),
+            **_use(56),
+            "fleet_ratio": pl.col("fleet_ratio"),
+            "user_count": pl.col("user_count"),
+            "active_day_count_14d": pl.col("active_day_count_14d"),
+            **_level(),
             "last_seen_date": pl.col("last_seen_date"),
+            "event_movers": pl.col("event_movers"),
+            "user_movers": pl.col("user_movers"),
+            "counter_evidence": _fleet_fell(),
         },
         sentence=pl.format(
-            "Points fell {} against its own {}, from {} to {} a week; last seen {}.",
-            percent(1 - ratio),
-            counted(baseline_weeks, "week", "weeks"),
-            number(pl.col("points_baseline")),
-            number(pl.col("points_now")),
+            "Use fell {} below what its own habit and its peers' calendar lead to expect{}: "
+            "{} instead of {} in 28 days{}; last seen {}.",
+            percent(1 - pl.col("use_ratio_28d")),
+            _fleet_clause(),
+            counted(pl.col("used_28d").cast(pl.Int64), "active user-day", "active user-days"),
+            number(pl.col("expected_28d")),
+            _mover_clause(),
             days_ago(_days_since("last_seen_date")),
         ),
     )
 
 
+def _use(days: int) -> dict[str, pl.Expr]:
+    names = ("used", "expected", "use_ratio", "use_surprise")
+    return {f"{name}_{days}d": _rounded(f"{name}_{days}d") for name in names}
+
+
+def _rounded(name: str) -> pl.Expr:
+    return pl.col(name).round(6, mode="half_away_from_zero")
+
+
+def _level() -> dict[str, pl.Expr]:
+    """The points of the last weeks and of the twelve weeks before, with their windows."""
+    baseline_weeks = (pl.col("weeks_observed") - BASELINE_GAP_WEEKS).clip(0, BASELINE_WEEKS)
+    names = (
+        "weeks_observed",
+        "points_now",
+        "points_baseline",
+        "baseline_ratio",
+        "slope_points_per_week",
+    )
+    return {
+        **{name: pl.col(name) for name in names},
+        "now_from_date": pl.col("as_of_date").dt.offset_by(f"-{WEEK_DAYS * NOW_WEEKS - 1}d"),
+        "baseline_from_date": pl.col("as_of_date").dt.offset_by(
+            pl.format("-{}d", WEEK_DAYS * (BASELINE_GAP_WEEKS + baseline_weeks) - 1)
+        ),
+        "baseline_to_date": pl.col("as_of_date").dt.offset_by(
+            f"-{WEEK_DAYS * BASELINE_GAP_WEEKS}d"
+        ),
+    }
+
+
 def _dormant(given: Parameters) -> Finding:
-    """A customer that used the product before has no points for a while.
+    """A customer that used the product before is silent, while its peers are not.
 
     Points, not events: what a backend sends in the account's name is not use. An account that never
-    had points is not dormant, it never woke up; that is `stalled_activation`.
+    had points is not dormant, it never woke up; that is `stalled_activation`. Silence says little
+    of somebody who always came rarely: either hardly anything was left before, or the silence is
+    long for this account.
     """
-    silent_days = _days_since("last_points_date")
+    silent_days = pl.col("days_since_active")
     return Finding(
-        condition=_is_under_contract(given["contract_grace_days"])
-        & (silent_days >= given["min_silent_days"]),
+        scope=_is_under_contract(given["contract_grace_days"]),
+        condition=(silent_days >= given["min_silent_days"])
+        & (pl.col("peer_days_in_silence") >= given["min_peer_days"])
+        & (
+            (pl.col("used_56d") <= given["max_use_share"] * pl.col("typical_use_56d"))
+            | (pl.col("expected_in_silence") >= given["min_expected_use"])
+        ),
         evidence={
             "account_status": pl.col("account_status"),
             "contract_ends_date": pl.col("contract_ends_date"),
             "silent_days": silent_days,
             "last_points_date": pl.col("last_points_date"),
             "last_seen_date": pl.col("last_seen_date"),
-            "points_baseline": pl.col("points_baseline"),
-            "weeks_observed": pl.col("weeks_observed"),
+            "peer_days_in_silence": _rounded("peer_days_in_silence"),
+            "expected_in_silence": _rounded("expected_in_silence"),
+            "used_56d": pl.col("used_56d"),
+            "typical_use_56d": _rounded("typical_use_56d"),
+            "fleet_ratio": pl.col("fleet_ratio"),
+            **_level(),
+            "user_movers": pl.col("user_movers"),
+            "counter_evidence": _fleet_fell(),
         },
         sentence=pl.format(
-            "No points for {}, the last ones came on {}; account status: {}.",
+            "No points for {}, the last ones came on {}; its peers used the product on {} of them; "
+            "account status: {}.",
             counted(silent_days, "day", "days"),
             pl.col("last_points_date").dt.to_string("%Y-%m-%d"),
+            number(pl.col("peer_days_in_silence")),
             pl.col("account_status"),
         ),
     )
@@ -315,13 +379,18 @@ def _high_engagement_low_activation(given: Parameters) -> Finding:
     score = _trusted("engagement_score", "is_benchmark_thin")
     missing = _flagships_missing(given["max_flagship_user_rate"])
     missing_count = missing.list.len().fill_null(0)
+    # Rates ascend: so many are missing if the one at that place is.
+    place = max(int(given["min_missing_flagship_steps"]), 1) - 1
+    rate = pl.col("flagship_rates").list.get(place, null_on_oob=True)
     age_days = _days_since("first_seen_date") + 1
-    is_low = (_activation() <= given["max_activation_rate"]).fill_null(value=False)
     return Finding(
-        condition=_is_live()
-        & (score >= given["min_engagement_score"])
+        scope=_is_live(),
+        condition=(score >= given["min_engagement_score"])
         & (age_days >= given["min_age_days"])
-        & (is_low | (missing_count >= given["min_missing_flagship_steps"])),
+        & pl.any_horizontal(
+            (_activation() <= given["max_activation_rate"]).fill_null(value=False),
+            (rate <= given["max_flagship_user_rate"]).fill_null(value=False),
+        ),
         evidence={
             "account_status": pl.col("account_status"),
             "age_days": age_days,
@@ -351,8 +420,8 @@ def _stalled_activation(given: Parameters) -> Finding:
     """Long under contract, and still not where the value is."""
     contract_days = _days_since("contract_started_date")
     return Finding(
-        condition=_is_under_contract(given["contract_grace_days"])
-        & (contract_days >= given["min_contract_days"])
+        scope=_is_under_contract(given["contract_grace_days"]),
+        condition=(contract_days >= given["min_contract_days"])
         & (_activation() <= given["max_activation_rate"]),
         evidence={
             "account_status": pl.col("account_status"),
@@ -386,8 +455,8 @@ def _trial_ready_for_sales(given: Parameters) -> Finding:
     silent_days = _days_since("last_points_date")
     trial_days_left = _days_until("trial_ends_date")
     return Finding(
-        condition=(pl.col("account_status") == "trial")
-        & (pl.col("readiness_rate") >= given["min_readiness_rate"])
+        scope=_is_on_trial(),
+        condition=(pl.col("readiness_rate") >= given["min_readiness_rate"])
         & (score >= given["min_engagement_score"])
         & (pl.col("active_user_count") >= given["min_active_user_count"])
         & (silent_days <= given["max_silent_days"]),
@@ -430,8 +499,8 @@ def _champion(given: Parameters) -> Finding:
         .round(6, mode="half_away_from_zero")
     )
     return Finding(
-        condition=_is_live()
-        & (score >= given["min_engagement_score"])
+        scope=_is_live(),
+        condition=(score >= given["min_engagement_score"])
         & (pl.col("active_day_count") >= given["min_active_day_count"])
         & ((rate >= given["min_activation_rate"]) | rate.is_null()),
         evidence={
@@ -466,18 +535,32 @@ RULES: dict[str, Rule] = {
             entity="account",
             kind="risk",
             parameters={
-                "max_baseline_ratio": 0.6,
-                "min_baseline_points": 30,
+                "max_use_ratio": 0.6,
+                "min_history_days": 56,
+                "min_long_surprise": 1.3,
+                "min_recent_surprise": 2,
                 "contract_grace_days": 30,
+                **PERSISTENCE,
+                "min_days": 5,
             },
             judge=_falling_engagement,
+            rests_on_usage=True,
         ),
         Rule(
             key="dormant",
             entity="account",
             kind="risk",
-            parameters={"min_silent_days": 14, "contract_grace_days": 30},
+            parameters={
+                "min_silent_days": 14,
+                "min_peer_days": 5,
+                "max_use_share": 0.1,
+                "min_expected_use": 8,
+                "contract_grace_days": 30,
+                **PERSISTENCE,
+                "min_days": 7,
+            },
             judge=_dormant,
+            rests_on_usage=True,
         ),
         Rule(
             key="high_engagement_low_activation",
@@ -489,6 +572,8 @@ RULES: dict[str, Rule] = {
                 "min_missing_flagship_steps": 3,
                 "max_flagship_user_rate": 0.1,
                 "min_age_days": 14,
+                **PERSISTENCE,
+                "min_days": 3,
             },
             judge=_high_engagement_low_activation,
         ),
@@ -500,6 +585,7 @@ RULES: dict[str, Rule] = {
                 "min_contract_days": 180,
                 "max_activation_rate": 0.5,
                 "contract_grace_days": 30,
+                **PERSISTENCE,
             },
             judge=_stalled_activation,
         ),
@@ -512,6 +598,7 @@ RULES: dict[str, Rule] = {
                 "min_engagement_score": 50,
                 "min_active_user_count": 2,
                 "max_silent_days": 7,
+                **PERSISTENCE,
             },
             judge=_trial_ready_for_sales,
         ),
@@ -523,6 +610,8 @@ RULES: dict[str, Rule] = {
                 "min_engagement_score": 90,
                 "min_active_day_count": 10,
                 "min_activation_rate": 0.75,
+                **PERSISTENCE,
+                "close_after_days": 14,
             },
             judge=_champion,
         ),
@@ -530,63 +619,25 @@ RULES: dict[str, Rule] = {
 }
 
 
-def flags_schema(entity: Entity) -> pl.Schema:
-    """Give the columns of the flags of accounts or users, in order."""
-    texts = ("flag_key", "kind", "severity", "title", "sentence", "evidence", "playbook")
-    columns: dict[str, pl.DataType] = {name: pl.String() for name in (*KEYS[entity], *texts)}
-    return pl.Schema(columns | {"as_of_date": pl.Date()})
-
-
-def raise_flags(
-    facts: pl.DataFrame, entity: Entity, dials: Iterable[RuleDial], as_of: date
-) -> pl.DataFrame:
-    """Apply every enabled rule of an entity to its facts.
+def describe(opened: pl.DataFrame, rule: Rule, dial: RuleDial, fingerprint: str) -> pl.DataFrame:
+    """Say why flags of one rule were raised.
 
     Args:
-        facts: One row per entity with the columns of `FACTS[entity]`, in any order.
-        entity: Which rules to apply.
-        dials: The rows of `flag_rules.csv`; rules without a row raise nothing.
-        as_of: The day that the facts describe.
+        opened: One row per flag, `facts.FACTS` of its entity on the day on which it opened.
+        rule: The rule.
+        dial: Its row of `flag_rules.csv`.
+        fingerprint: Of all dials in force.
 
     Returns:
-        One row per entity and flag that holds, `flags_schema(entity)`, sorted by its key.
-
-    Raises:
-        ValueError: A column of `FACTS[entity]` is missing.
-        KeyError: A dial names a rule that does not exist.
+        The same rows: the keys, `flag_key`, `sentence` and `evidence`.
     """
-    schema = FACTS[entity]
-    missing = [name for name in schema if name not in facts.columns]
-    if missing:
-        raise ValueError(f"facts of {entity}s lack the columns {', '.join(missing)}")
-    wide = (
-        facts.select(schema.names())
-        .with_columns(cs.decimal().cast(pl.Float64))
-        .cast(schema)
-        .with_columns(as_of_date=pl.lit(as_of, dtype=pl.Date))
-    )
-    raised = [
-        _raise(wide, RULES[dial.flag_key], dial, as_of)
-        for dial in dials
-        if dial.is_enabled and RULES[dial.flag_key].entity == entity
-    ]
-    return pl.concat([flags_schema(entity).to_frame(), *raised]).sort(*KEYS[entity], "flag_key")
-
-
-def _raise(wide: pl.DataFrame, rule: Rule, dial: RuleDial, as_of: date) -> pl.DataFrame:
-    parameters = {**rule.parameters, **dial.parameters}
+    parameters = rule.given(dial)
     finding = rule.judge(parameters)
-    held = wide.filter(finding.condition)
-    shown = held.select(**finding.evidence)
-    texts = evidence_texts(shown.iter_rows(named=True), as_of, parameters)
-    return held.select(
+    shown = opened.cast(FACTS[rule.entity]).select("as_of_date", **finding.evidence)
+    texts = evidence_texts(shown.iter_rows(named=True), parameters, fingerprint)
+    return opened.select(
         *KEYS[rule.entity],
         flag_key=pl.lit(rule.key),
-        kind=pl.lit(dial.kind),
-        severity=pl.lit(dial.severity),
-        title=pl.lit(dial.title),
         sentence=finding.sentence,
         evidence=pl.Series(texts, dtype=pl.String),
-        playbook=pl.lit(dial.playbook),
-        as_of_date="as_of_date",
     )

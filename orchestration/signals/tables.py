@@ -5,12 +5,15 @@ Names, SQL types, comments and keys; how they are filled stands in `trends` and 
 
 from dataclasses import dataclass
 
+import polars as pl
+
 from orchestration.signals.weeks import (
     BASELINE_GAP_WEEKS,
     BASELINE_WEEKS,
     MIN_BASELINE_WEEKS,
     MIN_TREND_WEEKS,
     NOW_WEEKS,
+    RECENT_DAYS,
     TREND_WEEKS,
     WEEK_DAYS,
 )
@@ -29,12 +32,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One mart: its name, meaning, key columns and all columns in order."""
+    """One mart: its name, meaning, key columns, those of them that may be null, and all columns."""
 
     name: str
     description: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    nullable: tuple[str, ...] = ()
+
+
+_POLARS = {
+    TEXT: pl.String(),
+    COUNT: pl.Int64(),
+    NUMBER: pl.Float64(),
+    BOOLEAN: pl.Boolean(),
+    DATE: pl.Date(),
+}
+
+
+def frame_of(table: Table) -> pl.DataFrame:
+    """Make an empty frame with the columns of a table, as polars holds them before writing."""
+    return pl.DataFrame(schema={column.name: _POLARS[column.type] for column in table.columns})
 
 
 _ACCOUNT = Column("account_id", TEXT, "The account.")
@@ -49,6 +67,16 @@ _TREND = (
         "weeks_observed",
         COUNT,
         f"Whole weeks, blocks of {WEEK_DAYS} days that end on the as-of date, since first seen.",
+    ),
+    Column(
+        "days_since_active",
+        COUNT,
+        "Days from the last day with points to the as-of date; null where there never were any.",
+    ),
+    Column(
+        "active_day_count_14d",
+        COUNT,
+        f"Days with points among the last {RECENT_DAYS}.",
     ),
     Column(
         "points_now",
@@ -68,33 +96,82 @@ _TREND = (
         "points_now / points_baseline; null where the baseline is null or 0.",
     ),
     Column(
+        "fleet_ratio",
+        NUMBER,
+        "Median baseline_ratio of everybody with the same score model; null where nobody has one.",
+    ),
+    Column(
+        "relative_ratio",
+        NUMBER,
+        "baseline_ratio / fleet_ratio: 1 is a change like everybody's; null where either is null.",
+    ),
+    Column(
         "slope_points_per_week",
         NUMBER,
         f"Theil-Sen slope of the weekly points over the last {TREND_WEEKS} weeks (fewer if not "
         f"observed); null with fewer than {MIN_TREND_WEEKS}.",
     ),
     Column(
+        "slope_low_points_per_week", NUMBER, "Lower end of the slope's 95 % interval (Sen 1968)."
+    ),
+    Column(
+        "slope_high_points_per_week", NUMBER, "Upper end of the slope's 95 % interval (Sen 1968)."
+    ),
+    Column(
         "slope_p_value",
         NUMBER,
         "Two-sided p of the Mann-Kendall test on the same weeks, with tie correction and "
-        f"continuity; null with fewer than {MIN_TREND_WEEKS}.",
+        f"continuity, exact below {TREND_WEEKS} weeks; null with fewer than {MIN_TREND_WEEKS}.",
+    ),
+    Column(
+        "change_p_value",
+        NUMBER,
+        "How likely chance alone moves the last weeks so far from the baseline, given how bursty "
+        "the fleet's weekly points are; null without a baseline.",
+    ),
+    Column(
+        "robust_z",
+        NUMBER,
+        "Points of the as-of date against the same weekday of up to 12 weeks before, in robust "
+        "deviations (0.6745 (x - median) / MAD); null with fewer than 4, or where most are equal.",
     ),
     Column("is_default_model", BOOLEAN, "Whether the score model is the one named default."),
     _AS_OF,
 )
 
+_KEY = Column("flag_key", TEXT, "The rule, as in the dial flag_rules.")
+_KIND = Column("kind", TEXT, "risk or opportunity.")
+_SEVERITY = Column(
+    "severity",
+    TEXT,
+    "low, medium or high: as the dial flag_rules says, one step more for every relapse.",
+)
+_SENTENCE = Column(
+    "sentence", TEXT, "Why it was raised, in plain English, with the numbers of that day."
+)
+_EVIDENCE = Column(
+    "evidence",
+    TEXT,
+    "JSON object: the facts of the day on which it opened, the rule's parameters and the "
+    "fingerprint of the dials.",
+)
+_DAYS_OPEN = Column("days_open", COUNT, "On how many days it has been open.")
+_RELAPSES = Column(
+    "relapse_count", COUNT, "How often it closed and came back within the rule's cooldown_days."
+)
+_OPENED = Column("opened_date", DATE, "The day on which it opened first.")
+
 _FLAG = (
-    Column("flag_key", TEXT, "The rule, as in the dial flag_rules."),
-    Column("kind", TEXT, "risk or opportunity."),
-    Column("severity", TEXT, "How much the flag matters, as the dial flag_rules says."),
+    _KEY,
+    _KIND,
+    _SEVERITY,
     Column("title", TEXT, "What a person calls the flag."),
-    Column("sentence", TEXT, "Why it was raised, in plain English, with numbers."),
-    Column(
-        "evidence",
-        TEXT,
-        "JSON object: the facts that the flag rests on, the as-of date and the rule's parameters.",
-    ),
+    _SENTENCE,
+    _EVIDENCE,
     Column("playbook", TEXT, "What to do about it, as the dial flag_rules says."),
+    _DAYS_OPEN,
+    _RELAPSES,
+    _OPENED,
     _AS_OF,
 )
 
@@ -114,13 +191,34 @@ ACCOUNT_SCORE_TRENDS = Table(
 )
 USER_FLAGS = Table(
     name="user_flags",
-    description="One row per account, user and flag that holds on the as-of date.",
+    description="One row per account, user and flag that is open on the as-of date.",
     key=("account_id", "user_id", "flag_key"),
     columns=(_ACCOUNT, _USER, *_FLAG),
 )
 ACCOUNT_FLAGS = Table(
     name="account_flags",
-    description="One row per account and flag that holds on the as-of date.",
+    description="One row per account and flag that is open on the as-of date.",
     key=("account_id", "flag_key"),
     columns=(_ACCOUNT, *_FLAG),
+)
+FLAG_HISTORY = Table(
+    name="flag_history",
+    description="One row per flag of an account or user that ever opened, with what it rested on "
+    "when it did.",
+    key=("entity", "account_id", "user_id", "flag_key", "opened_date"),
+    nullable=("user_id",),
+    columns=(
+        Column("entity", TEXT, "Whose flag it is: account or user."),
+        _ACCOUNT,
+        Column("user_id", TEXT, "The user; null where it is the account's flag."),
+        _KEY,
+        _KIND,
+        _SEVERITY,
+        _SENTENCE,
+        _EVIDENCE,
+        _DAYS_OPEN,
+        _RELAPSES,
+        _OPENED,
+        Column("closed_date", DATE, "The day on which it closed last; null while it is open."),
+    ),
 )

@@ -26,3 +26,6 @@ MIN_TREND_WEEKS = 5
 
 MIN_BASELINE_WEEKS = 4
 """Below, no baseline: a month of one's own past, at least."""
+
+RECENT_DAYS = 14
+"""Recency looks at so many days: on how many of them was there anything?"""

@@ -21,6 +21,20 @@ def percent(rate: pl.Expr) -> pl.Expr:
     return pl.format("{} %", (millionths + 5_000) // 10_000)
 
 
+def signed(change: pl.Expr) -> pl.Expr:
+    """Tell a change in whole percent with its sign: -0.04 is "-4 %", 0.1 is "+10 %"."""
+    millionths = (change.abs() * 1_000_000).round(0).cast(pl.Int64)
+    whole = (millionths + 5_000) // 10_000
+    sign = (
+        pl.when(whole == 0)
+        .then(pl.lit("±"))
+        .when(change < 0)
+        .then(pl.lit("-"))
+        .otherwise(pl.lit("+"))
+    )
+    return pl.format("{}{} %", sign, whole)
+
+
 def counted(count: pl.Expr, one: str, more: str) -> pl.Expr:
     """Tell a count with its noun: "1 day", "9 days"."""
     noun = pl.when(count == 1).then(pl.lit(one)).otherwise(pl.lit(more))

@@ -1,0 +1,732 @@
+"""The facts of the signals, read from the warehouse into the arrays of `signals.facts`.
+
+What belongs here: which table a fact comes from, on which day it was known, how much is read at
+once. What a number means stands in `orchestration.signals`.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from orchestration.signals.facts import (
+    DETAILS,
+    KEYS,
+    NO_DAY,
+    STATUSES,
+    UNKNOWN,
+    Block,
+    Entity,
+    Fleet,
+    Presence,
+    Span,
+    Users,
+    calendar_of,
+    overdispersion,
+)
+from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_WEEKS, WEEK_DAYS
+
+Array = npt.NDArray[Any]
+
+MAX_CELLS = 16_000_000
+"""At most so many days of accounts, and of users, are in memory at once."""
+
+PART_CELLS = 400_000
+"""So many are worked on at a time."""
+
+MOST_MOVED = 3
+
+READS = (
+    "intermediate.int_account_contracts",
+    "intermediate.int_activation_movements",
+    "intermediate.int_event_days",
+    "intermediate.int_event_key_days",
+    "intermediate.int_fleet_days",
+    "intermediate.int_membership_intervals",
+    "intermediate.int_point_days",
+    "intermediate.int_step_applicability",
+    "intermediate.int_step_completions",
+    "intermediate.int_step_rows",
+    "intermediate.int_user_activation_changes",
+    "marts.account_activation_daily",
+    "marts.account_engagement_daily",
+    "marts.accounts",
+    "marts.user_accounts",
+    "marts.user_engagement_daily",
+    "reference.flag_rules",
+    "reference.score_models",
+)
+"""Every table that is read here."""
+
+# Read by every block: accounts and users get numbers, side by side for one account.
+NUMBERED = """
+    create or replace temp table signal_accounts as
+    select
+        account_id,
+        first_seen_date,
+        row_number() over (order by account_id) - 1 as account
+    from marts.accounts;
+
+    create or replace temp table signal_users as
+    select
+        user_accounts.account_id,
+        user_accounts.user_id,
+        signal_accounts.account,
+        row_number() over (order by signal_accounts.account, user_accounts.user_id) - 1 as user
+    from marts.user_accounts
+    inner join signal_accounts on user_accounts.account_id = signal_accounts.account_id;
+
+    create or replace temp table signal_plans as
+    select plan, row_number() over (order by plan) as code
+    from marts.account_activation_daily
+    where plan is not null
+    group by plan
+"""
+
+PRESENT = """
+    select
+        date_diff('day', $first_date, daily.date) as day,
+        signal_accounts.account - $low as entity,
+        cast(daily.user_count as integer) as members,
+        cast(coalesce(list_position($statuses, daily.account_status) - 1, 0) as tinyint) as status,
+        cast(coalesce(signal_plans.code, 0) as smallint) as plan
+    from marts.account_activation_daily as daily
+    inner join signal_accounts on daily.account_id = signal_accounts.account_id
+    left join signal_plans on daily.plan = signal_plans.plan
+    where signal_accounts.account >= $low and signal_accounts.account < $high
+        and daily.date <= $as_of
+"""
+
+ACTIVE_USERS = """
+    select
+        date_diff('day', $first_date, point_days.event_date) as day,
+        signal_accounts.account - $low as entity,
+        cast(count(*) as integer) as active_users,
+        cast(sum(point_days.day_points) * 10000 as bigint) as points
+    from intermediate.int_point_days as point_days
+    inner join signal_accounts on point_days.account_id = signal_accounts.account_id
+    where point_days.score_model = 'default' and point_days.day_points > 0
+        and signal_accounts.account >= $low and signal_accounts.account < $high
+        and point_days.event_date between $first_date and $as_of
+    group by all
+"""
+
+RATES = """
+    select
+        date_diff('day', $first_date, daily.date) as day,
+        signal_accounts.account - $low as entity,
+        cast(coalesce(daily.activation_rate * 1000000, -1) as integer) as activation_rate,
+        cast(coalesce(daily.user_activation_rate * 1000000, -1) as integer) as user_activation_rate,
+        cast(coalesce(daily.readiness_rate * 1000000, -1) as integer) as readiness_rate
+    from marts.account_activation_daily as daily
+    inner join signal_accounts on daily.account_id = signal_accounts.account_id
+    where signal_accounts.account >= $low and signal_accounts.account < $high
+        and daily.date <= $as_of
+"""
+
+SCORES = """
+    select
+        date_diff('day', $first_date, daily.date) as day,
+        signal_accounts.account - $low as entity,
+        cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as engagement_score,
+        cast(coalesce(daily.engagement_score_avg * 1000000, -1) as integer) as engagement_score_avg,
+        cast(daily.active_user_count as integer) as active_user_count,
+        daily.is_benchmark_thin
+    from marts.account_engagement_daily as daily
+    inner join signal_accounts on daily.account_id = signal_accounts.account_id
+    where daily.is_default_model
+        and signal_accounts.account >= $low and signal_accounts.account < $high
+        and daily.date <= $as_of
+"""
+
+CONTRACTS = """
+    select
+        greatest(date_diff('day', $first_date, contracts.valid_from), 0) as day,
+        signal_accounts.account - $low as entity,
+        coalesce(date_diff('day', date '1970-01-01', contracts.trait_date), $no_day) as value
+    from intermediate.int_account_contracts as contracts
+    inner join signal_accounts on contracts.account_id = signal_accounts.account_id
+    where contracts.trait = $trait and contracts.valid_from <= $as_of
+        and signal_accounts.account >= $low and signal_accounts.account < $high
+    order by contracts.valid_from
+"""
+
+# What applies and what is done changes on some days only; sums over the days give the rest.
+FLAGSHIP_CHANGES = """
+    with
+
+    flagships as (
+
+        select step_row, level, dense_rank() over (order by step_key) - 1 as flagship
+        from intermediate.int_step_rows
+        where is_flagship
+
+    ),
+
+    applicability as (
+
+        select
+            flagships.flagship,
+            flagships.level,
+            flagships.step_row,
+            signal_accounts.account,
+            applicability.account_id,
+            applicability.valid_from,
+            applicability.valid_to
+        from intermediate.int_step_applicability as applicability
+        inner join flagships on applicability.step_row = flagships.step_row
+        inner join signal_accounts on applicability.account_id = signal_accounts.account_id
+        where applicability.basis = 'scored'
+            and signal_accounts.account >= $low and signal_accounts.account < $high
+
+    ),
+
+    done as (
+
+        select
+            applicability.flagship,
+            applicability.account,
+            greatest(
+                applicability.valid_from,
+                completions.valid_from,
+                coalesce(members.valid_from, completions.valid_from)
+            ) as valid_from,
+            least(
+                applicability.valid_to,
+                completions.valid_to,
+                coalesce(members.valid_to, completions.valid_to)
+            ) as valid_to
+        from applicability
+        inner join intermediate.int_step_completions as completions
+            on
+                applicability.step_row = completions.step_row
+                and applicability.account_id = completions.account_id
+        left join intermediate.int_membership_intervals as members
+            on
+                completions.account_id = members.account_id
+                and completions.user_id = members.user_id
+        where applicability.level = 'account' or members.user_id is not null
+
+    ),
+
+    stretches as (
+
+        select flagship, account, 1 as applicable, 0 as done, level = 'user' as per_member,
+            valid_from, valid_to
+        from applicability
+
+        union all
+
+        select flagship, account, 0, 1, false, valid_from, valid_to
+        from done
+        where valid_from <= valid_to
+
+    ),
+
+    changes as (
+
+        select flagship, account, applicable, done, per_member::int as per_member,
+            valid_from as date_day
+        from stretches
+
+        union all
+
+        select flagship, account, -applicable, -done, -(per_member::int), valid_to + 1
+        from stretches
+
+    )
+
+    select
+        flagship,
+        greatest(date_diff('day', $first_date, date_day), 0) as day,
+        account - $low as entity,
+        cast(sum(applicable) as integer) as applicable,
+        cast(sum(done) as integer) as done,
+        cast(sum(per_member) as integer) as per_member
+    from changes
+    where date_day <= $as_of
+    group by all
+"""
+
+STEP_UNITS = """
+    select
+        greatest(date_diff('day', $first_date, movements.date_day), 0) as day,
+        signal_accounts.account - $low as entity,
+        cast(movements.applicable_units as integer) as units
+    from intermediate.int_activation_movements as movements
+    inner join signal_accounts on movements.account_id = signal_accounts.account_id
+    where movements.basis = 'scored' and movements.level = 'user' and movements.user_id = ''
+        and movements.date_day <= $as_of
+        and signal_accounts.account >= $low and signal_accounts.account < $high
+"""
+
+USER_POINTS = """
+    select
+        date_diff('day', $first_date, point_days.event_date) as day,
+        signal_users.user - $low_user as entity,
+        cast(point_days.day_points * 10000 as bigint) as points
+    from intermediate.int_point_days as point_days
+    inner join signal_users
+        on
+            point_days.account_id = signal_users.account_id
+            and point_days.user_id = signal_users.user_id
+    where point_days.score_model = 'default' and point_days.day_points > 0
+        and signal_users.account >= $low and signal_users.account < $high
+        and point_days.event_date between $first_date and $as_of
+"""
+
+USER_SCORES = """
+    select
+        date_diff('day', $first_date, daily.date) as day,
+        signal_users.user - $low_user as entity,
+        cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as score
+    from marts.user_engagement_daily as daily
+    inner join signal_users
+        on daily.account_id = signal_users.account_id and daily.user_id = signal_users.user_id
+    where daily.is_default_model and daily.date <= $as_of
+        and signal_users.account >= $low and signal_users.account < $high
+"""
+
+USER_UNITS = """
+    select
+        greatest(date_diff('day', $first_date, changes.date_day), 0) as day,
+        signal_users.user - $low_user as entity,
+        cast(changes.completed_units as integer) as value
+    from intermediate.int_user_activation_changes as changes
+    inner join signal_users
+        on changes.account_id = signal_users.account_id and changes.user_id = signal_users.user_id
+    where changes.basis = 'scored' and changes.date_day <= $as_of
+        and signal_users.account >= $low and signal_users.account < $high
+    order by changes.date_day
+"""
+
+USER_BENCHMARKS = """
+    select
+        date_diff('day', $first_date, date) as day,
+        0 as entity,
+        bool_or(is_benchmark_thin) as is_thin
+    from marts.user_engagement_daily
+    where is_default_model and date between $first_date and $as_of
+    group by date
+"""
+
+COLLAPSES = """
+    select date_diff('day', $first_date, date_day) as day
+    from intermediate.int_fleet_days
+    where is_collapsed and date_day between $first_date and $as_of
+"""
+
+DETAILS_OF: Mapping[Entity, Mapping[str, str]] = {
+    "account": {
+        "missing_steps": """
+            select
+                opened.place,
+                string_agg(steps.step_key, ',' order by steps.step_row) as missing_steps
+            from opened
+            inner join intermediate.int_step_applicability as applicability
+                on
+                    opened.account_id = applicability.account_id
+                    and opened.opened_date between
+                        applicability.valid_from and applicability.valid_to
+            inner join intermediate.int_step_rows as steps
+                on applicability.step_row = steps.step_row and steps.level = 'account'
+            left join intermediate.int_step_completions as completions
+                on
+                    applicability.step_row = completions.step_row
+                    and opened.account_id = completions.account_id
+                    and completions.user_id = ''
+                    and opened.opened_date between completions.valid_from and completions.valid_to
+            where applicability.basis = 'scored' and completions.step_row is null
+            group by opened.place
+        """,
+        "flagship_steps": """
+            with rates as (
+                select
+                    opened.place,
+                    steps.step_key,
+                    steps.step_name,
+                    steps.level,
+                    count(completions.step_row) filter (
+                        where steps.level = 'account' or members.user_id is not null
+                    ) as done,
+                    any_value(
+                        case when steps.level = 'account' then 1 else daily.user_count end
+                    ) as entities
+                from opened
+                inner join intermediate.int_step_applicability as applicability
+                    on
+                        opened.account_id = applicability.account_id
+                        and opened.opened_date between
+                            applicability.valid_from and applicability.valid_to
+                inner join intermediate.int_step_rows as steps
+                    on applicability.step_row = steps.step_row and steps.is_flagship
+                inner join marts.account_activation_daily as daily
+                    on opened.account_id = daily.account_id and opened.opened_date = daily.date
+                left join intermediate.int_step_completions as completions
+                    on
+                        applicability.step_row = completions.step_row
+                        and opened.account_id = completions.account_id
+                        and opened.opened_date between
+                            completions.valid_from and completions.valid_to
+                left join intermediate.int_membership_intervals as members
+                    on
+                        completions.account_id = members.account_id
+                        and completions.user_id = members.user_id
+                        and opened.opened_date between members.valid_from and members.valid_to
+                where applicability.basis = 'scored'
+                group by opened.place, steps.step_key, steps.step_name, steps.level
+            )
+            select
+                place,
+                list(
+                    struct_pack(
+                        step_key := step_key,
+                        step_name := step_name,
+                        level := level,
+                        completed_rate := round(done / nullif(entities, 0), 6)
+                    )
+                    order by step_key
+                ) as flagship_steps
+            from rates
+            group by place
+        """,
+        "last_seen_date": """
+            select opened.place, max(days.event_date) as last_seen_date
+            from opened
+            inner join intermediate.int_event_days as days
+                on opened.account_id = days.account_id and days.event_date <= opened.opened_date
+            group by opened.place
+        """,
+        "event_movers": """
+            select opened.place, days.event_key as name, days.event_count as amount,
+                date_diff('day', days.event_date, opened.opened_date) as age
+            from opened
+            inner join intermediate.int_event_key_days as days
+                on
+                    opened.account_id = days.account_id
+                    and days.event_date between opened.opened_date - $past and opened.opened_date
+        """,
+        "user_movers": """
+            select opened.place, days.user_id as name, days.day_points as amount,
+                date_diff('day', days.event_date, opened.opened_date) as age
+            from opened
+            inner join intermediate.int_point_days as days
+                on
+                    opened.account_id = days.account_id
+                    and days.score_model = 'default'
+                    and days.event_date between opened.opened_date - $past and opened.opened_date
+        """,
+    },
+    "user": {
+        "last_seen_date": """
+            select opened.place, max(days.event_date) as last_seen_date
+            from opened
+            inner join intermediate.int_event_days as days
+                on
+                    opened.account_id = days.account_id
+                    and opened.user_id = days.user_id
+                    and days.event_date <= opened.opened_date
+            group by opened.place
+        """,
+    },
+}
+"""What is looked up for flags that open, by entity and column of `facts.DETAILS`."""
+
+# The names whose weekly amount moved most between the baseline's weeks and the last ones.
+MOVERS = f"""
+    with moved as (
+        select
+            amounts.place,
+            amounts.name,
+            cast(sum(amount) filter (where age >= {BASELINE_GAP_WEEKS * WEEK_DAYS}) as double)
+                / greatest(any_value(opened.baseline_weeks), 1) as before,
+            cast(sum(amount) filter (where age < {NOW_WEEKS * WEEK_DAYS}) as double)
+                / {NOW_WEEKS} as now
+        from ({{amounts}}) as amounts
+        inner join opened on amounts.place = opened.place
+        group by amounts.place, amounts.name
+    ),
+    ranked as (
+        select
+            place, name, round(coalesce(before, 0), 6) as before, round(coalesce(now, 0), 6) as now
+        from moved
+        qualify row_number() over (
+            partition by place order by abs(coalesce(now, 0) - coalesce(before, 0)) desc, name
+        ) <= {MOST_MOVED}
+    )
+    select
+        place,
+        list(
+            struct_pack(name := name, before := before, now := now)
+            order by abs(now - before) desc, name
+        ) as {{column}}
+    from ranked
+    where before <> now
+    group by place
+"""
+
+
+class FactReader:
+    """Reads facts of the warehouse, with what was known on each day.
+
+    Args:
+        connection: An open warehouse with the marts of the as-of date.
+        as_of: The last day.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, as_of: date) -> None:
+        """Number the accounts and users."""
+        self.connection = connection
+        connection.execute(NUMBERED)
+        first_date, self.account_count, self.user_count = connection.execute(
+            """
+            select
+                min(first_seen_date), count(*), (select count(*) from signal_users)
+            from signal_accounts where first_seen_date <= ?
+            """,
+            [as_of],
+        ).fetchall()[0]
+        self.span = Span(first_date or as_of, (as_of - (first_date or as_of)).days + 1)
+        self.as_of = as_of
+        (self.plan_count,) = connection.execute("select 1 + count(*) from signal_plans").fetchall()[
+            0
+        ]
+
+    def fleet(self) -> Fleet:
+        """Read what is the same for everybody on a day."""
+        present = [self._presence(low, high)[0] for low, high in list(self._ranges()) or [(0, 0)]]
+        calendar = calendar_of(part.totals(self.plan_count) for part in self._parts(present))
+        phi = overdispersion(self._parts(present), calendar)
+        is_suspended = np.zeros(self.span.count, dtype=bool)
+        is_suspended[self._read(COLLAPSES)["day"]] = True
+        thin = self._matrix(self._read(USER_BENCHMARKS), 1, is_thin=(bool, True))
+        (window_days,) = self.connection.execute(
+            "select window_days from reference.score_models where score_model = 'default'"
+        ).fetchall()[0]
+        return Fleet(
+            window_days=window_days,
+            is_suspended=is_suspended,
+            is_user_benchmark_thin=thin["is_thin"][:, 0],
+            calendar=calendar,
+            overdispersion=phi,
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """Read all accounts with their users, block by block, in parts of a handy size."""
+        for low, high in self._ranges():
+            block = self._block(low, high)
+            step = max(1, PART_CELLS // self.span.count)
+            for start in range(0, high - low, step):
+                yield block.part(slice(start, min(start + step, high - low)))
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Cut the accounts so that a block's days of accounts and of users fit in memory."""
+        users = self._read(
+            """
+            select signal_accounts.account, count(signal_users.user) as users
+            from signal_accounts
+            left join signal_users on signal_accounts.account = signal_users.account
+            group by 1 order by 1
+            """
+        )["users"]
+        most = max(1, MAX_CELLS // self.span.count)
+        low = counted = 0
+        for account, count in enumerate(users.tolist()):
+            size = max(1, count)
+            if account > low and counted + size > most:
+                yield low, account
+                low, counted = account, 0
+            counted += size
+        if low < len(users):
+            yield low, len(users)
+
+    def _parts(self, present: list[Presence]) -> Iterator[Presence]:
+        step = max(1, PART_CELLS // self.span.count)
+        for some in present:
+            accounts = some.status.shape[1]
+            for start in range(0, max(accounts, 1), step):
+                yield some.part(slice(start, min(start + step, accounts)))
+
+    def _read(self, query: str, **values: Any) -> dict[str, Array]:  # noqa: ANN401 - bound values
+        wanted = {"first_date": self.span.first_date, "as_of": self.as_of, **values}
+        bound = {name: value for name, value in wanted.items() if f"${name}" in query}
+        columns: dict[str, Array] = self.connection.sql(query, params=bound).fetchnumpy()
+        return columns
+
+    def _matrix(
+        self, rows: Mapping[str, Array], entities: int, **columns: tuple[Any, Any]
+    ) -> dict[str, Array]:
+        """Put rows of (day, entity) into matrices, by column its type and what stands elsewhere."""
+        matrices = {}
+        for name, (kind, default) in columns.items():
+            matrix = np.full((self.span.count, entities), default, dtype=kind)
+            matrix[rows["day"], rows["entity"]] = rows[name]
+            matrices[name] = matrix
+        return matrices
+
+    def _carried(self, rows: Mapping[str, Array], entities: int, default: int) -> Array:
+        """Put rows of (day, entity, value), oldest first, into a matrix; each holds on."""
+        matrix = np.full((self.span.count, entities), default, dtype=np.int32)
+        is_set = np.zeros(matrix.shape, dtype=bool)
+        matrix[rows["day"], rows["entity"]] = rows["value"]
+        is_set[rows["day"], rows["entity"]] = True
+        day = np.arange(self.span.count, dtype=np.int32)[:, None]
+        source = np.maximum.accumulate(np.where(is_set, day, 0), axis=0)
+        return np.take_along_axis(matrix, source, axis=0)
+
+    def _presence(self, low: int, high: int) -> tuple[Presence, Array]:
+        """Read who of some accounts is there, and their points."""
+        rows = self._read(PRESENT, low=low, high=high, statuses=list(STATUSES))
+        known = self._matrix(
+            rows,
+            high - low,
+            members=(np.int32, 0),
+            status=(np.int8, UNKNOWN),
+            plan=(np.int16, 0),
+        )
+        active = self._matrix(
+            self._read(ACTIVE_USERS, low=low, high=high),
+            high - low,
+            active_users=(np.int32, 0),
+            points=(np.int64, 0),
+        )
+        return Presence(self.span, active["active_users"], **known), active["points"]
+
+    def _block(self, low: int, high: int) -> Block:
+        accounts = high - low
+        presence, points = self._presence(low, high)
+        rates = self._matrix(
+            self._read(RATES, low=low, high=high),
+            accounts,
+            activation_rate=(np.int32, UNKNOWN),
+            user_activation_rate=(np.int32, UNKNOWN),
+            readiness_rate=(np.int32, UNKNOWN),
+        )
+        scores = self._matrix(
+            self._read(SCORES, low=low, high=high),
+            accounts,
+            engagement_score=(np.int32, UNKNOWN),
+            engagement_score_avg=(np.int32, UNKNOWN),
+            active_user_count=(np.int32, UNKNOWN),
+            is_benchmark_thin=(bool, True),
+        )
+        is_thin = scores.pop("is_benchmark_thin")
+        dates = {
+            f"{trait.removesuffix('_at')}_date": self._carried(
+                self._read(CONTRACTS, low=low, high=high, trait=trait, no_day=NO_DAY),
+                accounts,
+                NO_DAY,
+            )
+            for trait in ("trial_ends_at", "contract_started_at", "contract_ends_at")
+        }
+        known = self.connection.execute(
+            """
+            select account_id, date_diff('day', $first_date, first_seen_date) as first_seen
+            from signal_accounts where account >= $low and account < $high order by account
+            """,
+            {"first_date": self.span.first_date, "low": low, "high": high},
+        ).fetchall()
+        return Block(
+            presence=presence,
+            keys=pl.DataFrame({"account_id": [row[0] for row in known]}, schema=["account_id"]),
+            first_seen=np.array([row[1] for row in known], dtype=np.int32),
+            points=points,
+            numbers=rates | scores,
+            dates=dates,
+            is_benchmark_thin=is_thin,
+            flagship_rates=self._flagship_rates(low, high, presence.members),
+            user_step_units=self._summed(
+                self._read(STEP_UNITS, low=low, high=high), "units", accounts
+            ),
+            users=self._users(low, high),
+        )
+
+    def _summed(self, rows: Mapping[str, Array], name: str, entities: int) -> Array:
+        """Sum changes over the days."""
+        matrix = np.zeros((self.span.count, entities), dtype=np.int32)
+        np.add.at(matrix, (rows["day"], rows["entity"]), rows[name])
+        return np.cumsum(matrix, axis=0, out=matrix)
+
+    def _flagship_rates(self, low: int, high: int, members: Array) -> Array:
+        rows = self._read(FLAGSHIP_CHANGES, low=low, high=high)
+        count = int(rows["flagship"].max()) + 1 if len(rows["flagship"]) else 0
+        rates = np.full((count, self.span.count, high - low), np.nan, dtype=np.float32)
+        for flagship in range(count):
+            own = rows["flagship"] == flagship
+            changes = {name: values[own] for name, values in rows.items()}
+            applicable, done, per_member = (
+                self._summed(changes, name, high - low)
+                for name in ("applicable", "done", "per_member")
+            )
+            entities = np.where(per_member > 0, members, 1)
+            np.divide(done, entities, out=rates[flagship], where=(applicable > 0) & (entities > 0))
+        return rates
+
+    def _users(self, low: int, high: int) -> Users:
+        keys = self.connection.sql(
+            """
+            select account_id, user_id, account - $low as account, user
+            from signal_users where account >= $low and account < $high order by user
+            """,
+            params={"low": low, "high": high},
+        ).pl()
+        first = keys["user"].min() if keys.height else 0
+        bounds = {"low": low, "high": high, "low_user": first}
+        points = self._matrix(self._read(USER_POINTS, **bounds), keys.height, points=(np.int32, 0))
+        scores = self._matrix(
+            self._read(USER_SCORES, **bounds), keys.height, score=(np.int32, UNKNOWN)
+        )
+        return Users(
+            keys=keys.select(KEYS["user"]),
+            account=keys["account"].to_numpy(),
+            points=points["points"],
+            scored=scores["score"] != UNKNOWN,
+            score=scores["score"],
+            completed_units=self._carried(self._read(USER_UNITS, **bounds), keys.height, 0),
+        )
+
+    def with_details(
+        self, opened: pl.DataFrame, entity: Entity, names: frozenset[str]
+    ) -> pl.DataFrame:
+        """Look up what only evidence needs.
+
+        Args:
+            opened: One row per flag, with the entity's keys and `opened_date`.
+            entity: Whose flags they are.
+            names: Which of the details are shown; the others stay null.
+
+        Returns:
+            The same rows with the columns of `facts.DETAILS[entity]`.
+        """
+        place = opened.with_row_index("place")
+        columns = [*KEYS[entity], "opened_date", "place"]
+        asked = place.select(*columns, baseline_weeks=_baseline_weeks(place))
+        for name, kind in DETAILS[entity].items():
+            if name not in names:
+                place = place.with_columns(pl.lit(None, dtype=kind).alias(name))
+                continue
+            query = DETAILS_OF[entity][name]
+            if name.endswith("_movers"):
+                query = MOVERS.format(amounts=query, column=name)
+            self.connection.register("opened", asked)
+            try:
+                past = {"past": HISTORY_WEEKS * WEEK_DAYS - 1} if "$past" in query else {}
+                found = self.connection.sql(query, params=past).pl()
+            finally:
+                self.connection.unregister("opened")
+            found = found.select(pl.col("place").cast(pl.UInt32), pl.col(name).cast(kind))
+            place = place.join(found, on="place", how="left")
+            if name == "missing_steps":
+                place = place.with_columns(pl.col(name).fill_null(""))
+        return place.sort("place").drop("place")
+
+
+def _baseline_weeks(opened: pl.DataFrame) -> pl.Expr:
+    if "weeks_observed" not in opened.columns:
+        return pl.lit(1)
+    most = HISTORY_WEEKS - BASELINE_GAP_WEEKS
+    return (pl.col("weeks_observed") - BASELINE_GAP_WEEKS).clip(1, most)

@@ -1,0 +1,598 @@
+"""Facts: what the rules can look at, for every entity and every day, with what was known that day.
+
+What belongs here: the arrays that days are held in, and the numbers that follow from them (use
+against what habit and calendar lead to expect, recency, levels). What does not: reading marts,
+thresholds, words.
+
+Arrays have the shape (days, entities), so that anything about time runs over whole rows. A block
+holds some accounts and all of their users; how accounts are cut into blocks changes no number.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from orchestration.signals.features import (
+    HABIT_DAYS,
+    HABIT_GAP_DAYS,
+    WINDOWS,
+    Activity,
+    PeerTotals,
+    Use,
+    peer_totals,
+    peers_calendar,
+    recent_use,
+)
+from orchestration.signals.trends import (
+    UNITS_PER_POINT,
+    levels,
+    rounded_ratio,
+    theil_sen,
+)
+from orchestration.signals.weeks import (
+    HISTORY_WEEKS,
+    MIN_TREND_WEEKS,
+    RECENT_DAYS,
+    TREND_WEEKS,
+    WEEK_DAYS,
+)
+
+Entity = Literal["account", "user"]
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+KEYS: dict[Entity, tuple[str, ...]] = {
+    "account": ("account_id",),
+    "user": ("account_id", "user_id"),
+}
+
+STATUSES = ("unknown", "trial", "paid", "canceled", "expired")
+
+UNKNOWN = -1
+"""A rate, a score or a count that is null; all of them are 0 or more."""
+
+NO_DAY = np.iinfo(np.int32).min
+"""A date that is null."""
+
+MILLIONTHS = 1_000_000
+
+LIVE = (STATUSES.index("unknown"), STATUSES.index("trial"), STATUSES.index("paid"))
+"""Statuses of customers that use is expected of."""
+
+MIN_EXPECTED_USE = 1.0
+"""An account that is expected to use less says nothing about how bursty use is."""
+
+LEAST_RESIDUAL = 1e-3
+STEP = 0.05
+CLASSES = 300
+"""Residuals are counted in classes of 5 %, from a thousandth to three thousand."""
+
+CHI_SQUARE_MEDIAN = 0.454936
+"""Of one degree of freedom: the median of a squared residual that is chance alone."""
+
+ACCOUNT_DAYS = pl.Schema(
+    {
+        "account_status": pl.Enum(STATUSES),
+        "active_user_count": pl.Int64(),
+        "user_count": pl.Int64(),
+        "engagement_score": pl.Float64(),
+        "engagement_score_avg": pl.Float64(),
+        "window_days": pl.Int64(),
+        "activation_rate": pl.Float64(),
+        "user_activation_rate": pl.Float64(),
+        "readiness_rate": pl.Float64(),
+        "flagship_rates": pl.List(pl.Float64()),  # ascending; an account step: 0 or 1
+        "history_days": pl.Int64(),  # since the first active day
+        "days_since_active": pl.Int64(),  # days on which the pipeline worked
+        "active_day_count_14d": pl.Int64(),
+        **{
+            f"{name}_{days}d": pl.Float64()
+            for days in WINDOWS
+            for name in ("used", "expected", "use_ratio", "use_surprise")
+        },
+        "typical_use_56d": pl.Float64(),  # what its members would have used at their peers' rate
+        "peer_days_in_silence": pl.Float64(),
+        "expected_in_silence": pl.Float64(),
+        "fleet_ratio": pl.Float64(),  # the calendar of 28 days against that of the habit
+        "is_benchmark_thin": pl.Boolean(),
+        "is_user_benchmark_thin": pl.Boolean(),
+        "trial_ends_date": pl.Date(),
+        "contract_started_date": pl.Date(),
+        "contract_ends_date": pl.Date(),
+        "first_seen_date": pl.Date(),
+        "last_points_date": pl.Date(),
+        "as_of_date": pl.Date(),
+    }
+)
+"""What a rule about accounts can judge, every day."""
+
+USER_DAYS = pl.Schema(
+    {
+        "account_status": pl.Enum(STATUSES),
+        "active_day_count": pl.Int64(),
+        "engagement_points": pl.Float64(),
+        "account_engagement_points": pl.Float64(),
+        "engagement_score": pl.Float64(),
+        "window_days": pl.Int64(),
+        "activation_rate": pl.Float64(),
+        "is_benchmark_thin": pl.Boolean(),
+        "as_of_date": pl.Date(),
+    }
+)
+"""What a rule about users can judge, every day."""
+
+DAYS: dict[Entity, pl.Schema] = {"account": ACCOUNT_DAYS, "user": USER_DAYS}
+
+_STEP = pl.Struct(
+    {
+        "step_key": pl.String(),
+        "step_name": pl.String(),
+        "level": pl.String(),
+        "completed_rate": pl.Float64(),
+    }
+)
+_MOVER = pl.Struct({"name": pl.String(), "before": pl.Float64(), "now": pl.Float64()})  # a week
+
+LEVELS = pl.Schema(
+    {
+        "weeks_observed": pl.Int64(),
+        "points_now": pl.Float64(),
+        "points_baseline": pl.Float64(),
+        "baseline_ratio": pl.Float64(),
+        "slope_points_per_week": pl.Float64(),
+    }
+)
+"""An account's level on one day, see `trends`."""
+
+DETAILS: dict[Entity, pl.Schema] = {
+    "account": pl.Schema(
+        {
+            "missing_steps": pl.String(),  # account steps, comma-separated
+            "flagship_steps": pl.List(_STEP),  # those that apply
+            "last_seen_date": pl.Date(),
+            "event_movers": pl.List(_MOVER),
+            "user_movers": pl.List(_MOVER),
+        }
+    ),
+    "user": pl.Schema({"last_seen_date": pl.Date()}),
+}
+"""What is looked up, by entity and day, only for a flag that opens: names, lists, dates."""
+
+FACTS: dict[Entity, pl.Schema] = {
+    "account": pl.Schema(
+        {"account_id": pl.String(), **LEVELS, **DETAILS["account"], **ACCOUNT_DAYS}
+    ),
+    "user": pl.Schema(
+        {"account_id": pl.String(), "user_id": pl.String(), **DETAILS["user"], **USER_DAYS}
+    ),
+}
+"""All that evidence and sentences can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The days of a history, the first one that any account was seen on to the as-of date."""
+
+    first_date: date
+    count: int
+
+    @property
+    def dates(self) -> Array:
+        """Every day as days since 1970."""
+        start = (self.first_date - date(1970, 1, 1)).days
+        return np.arange(start, start + self.count, dtype=np.int32)
+
+    def date_of(self, day: int) -> date:
+        """The date of a day by its index."""
+        return self.first_date + timedelta(days=day)
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Who is there and how many of them use the product, per day and account.
+
+    Attributes:
+        span: The days.
+        active_users: Users with points of the default model on the day.
+        members: Members.
+        status: Index into STATUSES, UNKNOWN before the account was seen.
+        plan: Index of the plan; 0 stands for none.
+    """
+
+    span: Span
+    active_users: Array
+    members: Array
+    status: Array
+    plan: Array
+
+    @property
+    def has_begun(self) -> Array:
+        """Whether there was any activity up to the day."""
+        begun: Array = np.maximum.accumulate(self.active_users > 0, axis=0)
+        return begun
+
+    @property
+    def is_live(self) -> Array:
+        """Whether use is expected of the account."""
+        return np.isin(self.status, LIVE)
+
+    def totals(self, plans: int) -> PeerTotals:
+        """Sum what the accounts add to the calendar of each plan."""
+        return peer_totals(self._activity(self.plan), plans)
+
+    def against(self, calendar: Array) -> Use:
+        """Measure every day's recent use against habit and calendar.
+
+        What peers did before the account's own first activity is no measure of its habit.
+
+        Args:
+            calendar: Of the whole fleet, as `calendar_of` gives it.
+        """
+        not_begun = len(calendar) - 1
+        activity = self._activity(np.where(self.has_begun, self.plan, not_begun))
+        return recent_use(activity, calendar, np.arange(self.span.count))
+
+    def _activity(self, group: Array) -> Activity:
+        return Activity(
+            active_users=self.active_users.T,
+            members=self.members.T,
+            is_live=self.is_live.T,
+            group=group.T,
+        )
+
+    def part(self, accounts: slice) -> "Presence":
+        """Some of the accounts."""
+        return Presence(
+            span=self.span,
+            active_users=self.active_users[:, accounts],
+            members=self.members[:, accounts],
+            status=self.status[:, accounts],
+            plan=self.plan[:, accounts],
+        )
+
+
+@dataclass(frozen=True)
+class Users:
+    """Users of a block's accounts, the users of one account side by side.
+
+    Attributes:
+        keys: account_id and user_id, one row per user.
+        account: Index of each user's account in the block, ascending.
+        points: Whole ten-thousandths of the default model's points of each day.
+        scored: Whether the user is a scored member of the account on that day.
+        score: Engagement score in millionths, UNKNOWN where there is none.
+        completed_units: Weight of the completed steps in ten-thousandths.
+    """
+
+    keys: pl.DataFrame
+    account: Array
+    points: Array
+    scored: Array
+    score: Array
+    completed_units: Array
+
+    def of(self, accounts: slice) -> "Users":
+        """The users of some of the block's accounts."""
+        first, last = np.searchsorted(self.account, (accounts.start, accounts.stop)).tolist()
+        return Users(
+            keys=self.keys[first:last],
+            account=self.account[first:last] - accounts.start,
+            points=self.points[:, first:last],
+            scored=self.scored[:, first:last],
+            score=self.score[:, first:last],
+            completed_units=self.completed_units[:, first:last],
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some accounts, all days, and their users.
+
+    Attributes:
+        presence: Who uses the product.
+        keys: account_id, one row per account.
+        first_seen: Index of the day on which each account was first seen.
+        points: Whole ten-thousandths of the default model's points of each day.
+        numbers: By name: rates and scores in millionths, counts as they are, UNKNOWN for null.
+        dates: By name: days since 1970, NO_DAY for null.
+        is_benchmark_thin: Whether few accounts were compared, per day and account.
+        flagship_rates: Shape (flagships, days, accounts), nan where a step does not apply.
+        user_step_units: Weight of the user steps that apply, in ten-thousandths.
+        users: Their users.
+    """
+
+    presence: Presence
+    keys: pl.DataFrame
+    first_seen: Array
+    points: Array
+    numbers: Mapping[str, Array]
+    dates: Mapping[str, Array]
+    is_benchmark_thin: Array
+    flagship_rates: Array
+    user_step_units: Array
+    users: Users
+
+    @property
+    def span(self) -> Span:
+        """The days."""
+        return self.presence.span
+
+    def part(self, accounts: slice) -> "Block":
+        """Some of the accounts with their users."""
+        return Block(
+            presence=self.presence.part(accounts),
+            keys=self.keys[accounts],
+            first_seen=self.first_seen[accounts],
+            points=self.points[:, accounts],
+            numbers={name: values[:, accounts] for name, values in self.numbers.items()},
+            dates={name: values[:, accounts] for name, values in self.dates.items()},
+            is_benchmark_thin=self.is_benchmark_thin[:, accounts],
+            flagship_rates=self.flagship_rates[:, :, accounts],
+            user_step_units=self.user_step_units[:, accounts],
+            users=self.users.of(accounts),
+        )
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What is the same for everybody on a day.
+
+    Attributes:
+        window_days: Of the default score model.
+        is_suspended: The fleet's activity collapsed, or the day is missing: it says nothing.
+        is_user_benchmark_thin: Few users were compared.
+        calendar: Share of the peers' members that were active, see `calendar_of`.
+        overdispersion: Variance over mean of use around what was expected, shape (days,).
+    """
+
+    window_days: int
+    is_suspended: Array
+    is_user_benchmark_thin: Array
+    calendar: Array
+    overdispersion: Floats
+
+
+def calendar_of(totals: Iterable[PeerTotals]) -> Array:
+    """Say for every plan and day which share of the peers' members was active.
+
+    Args:
+        totals: Of parts that make up the whole fleet.
+
+    Returns:
+        In millionths, shape (plans + 1, days); the last row, of accounts that have not begun, is 0.
+    """
+    calendar = peers_calendar(totals)
+    return np.vstack([calendar, np.zeros_like(calendar[:1])])
+
+
+def overdispersion(parts: Iterable[Presence], calendar: Array) -> Floats:
+    """Estimate how much burstier use is than chance, on every day.
+
+    Args:
+        parts: The whole fleet, in parts.
+        calendar: As `calendar_of` gives it.
+
+    Returns:
+        Shape (days,): the median of (used - expected)² / expected over the live accounts, 28 days
+        each, of those that are expected to use anything, over the median of a chi-square; at least
+        1. A median, because accounts that really fell or rose are no chance. It is read from counts
+        per class of residual (5 % wide), which parts of the fleet add up to without rounding.
+    """
+    days = calendar.shape[1]
+    counts = np.zeros((days, CLASSES), dtype=np.int64)
+    for part in parts:
+        use = part.against(calendar)
+        expected, used = use.expected[HABIT_GAP_DAYS], use.used[HABIT_GAP_DAYS]
+        counted = part.is_live.T & part.has_begun.T & (expected >= MIN_EXPECTED_USE)
+        residual = np.square(used - expected)[counted] / expected[counted]
+        place = np.ceil(np.log(np.maximum(residual, LEAST_RESIDUAL) / LEAST_RESIDUAL) / STEP)
+        day = np.broadcast_to(np.arange(days), counted.shape)[counted]
+        cell = day * CLASSES + np.minimum(place.astype(np.int64), CLASSES - 1)
+        counts += np.bincount(cell, minlength=days * CLASSES).reshape(days, CLASSES)
+    below = np.cumsum(counts, axis=1)
+    median = (2 * below >= below[:, -1:]).argmax(axis=1)
+    phi: Floats = np.maximum(LEAST_RESIDUAL * np.exp(STEP * median) / CHI_SQUARE_MEDIAN, 1.0)
+    return phi
+
+
+def weekly_at(points: Array, day: Array, entity: Array) -> tuple[Floats, ...]:
+    """Sum the weeks of seven days that end on a day and on every seventh day before it.
+
+    Args:
+        points: Shape (days, entities).
+        day: Indices of days, shape (cells,).
+        entity: Indices of entities, shape (cells,).
+
+    Returns:
+        HISTORY_WEEKS arrays of shape (cells,), the youngest week first.
+    """
+    before = HISTORY_WEEKS * WEEK_DAYS
+    total = np.zeros((before + len(points) + 1, points.shape[1]))
+    np.cumsum(points, axis=0, out=total[before + 1 :])
+    ends = [total[before + 1 + day - WEEK_DAYS * age, entity] for age in range(HISTORY_WEEKS + 1)]
+    return tuple(later - earlier for later, earlier in pairwise(ends))
+
+
+def levels_at(block: Block, day: Array, account: Array) -> pl.DataFrame:
+    """Measure the level of accounts on some days, as LEVELS, one row per (day, account)."""
+    weeks = weekly_at(block.points, day, account)
+    age = day - block.first_seen[account] + 1
+    measured = levels(weeks, np.maximum(age // WEEK_DAYS, 0))
+    slope = np.full(len(day), np.nan)
+    counts = np.minimum(measured.weeks_observed, TREND_WEEKS)
+    for count in range(MIN_TREND_WEEKS, TREND_WEEKS + 1):
+        rows = np.flatnonzero(counts == count)
+        series = np.stack([week[rows] for week in weeks[:count]], axis=1)[:, ::-1]
+        slope[rows] = rounded_ratio(theil_sen(series.astype(np.int64)), UNITS_PER_POINT)
+    return pl.DataFrame(
+        {
+            "weeks_observed": measured.weeks_observed,
+            "points_now": measured.points_now,
+            "points_baseline": measured.points_baseline,
+            "baseline_ratio": measured.baseline_ratio,
+            "slope_points_per_week": slope,
+        },
+        schema_overrides=LEVELS,
+        nan_to_null=True,
+    )
+
+
+def trailing(values: Array, days: int, gap: int = 0) -> Array:
+    """Sum `days` days that end `gap` days before each day.
+
+    Args:
+        values: Shape (days, entities).
+        days: The length of the window.
+        gap: How many of the latest days are left out.
+    """
+    total = np.zeros((len(values) + days + gap + 1, values.shape[1]), dtype=np.float64)
+    np.cumsum(values, axis=0, out=total[days + gap + 1 :])
+    return total[days + 1 : len(values) + days + 1] - total[1 : len(values) + 1]
+
+
+def last_day(is_active: Array) -> Array:
+    """Give the index of the latest active day up to each day, UNKNOWN where there is none."""
+    day = np.arange(len(is_active), dtype=np.int32)[:, None]
+    latest: Array = np.maximum.accumulate(np.where(is_active, day, UNKNOWN), axis=0)
+    return latest
+
+
+def days_since(latest: Array, is_suspended: Array) -> Array:
+    """Count the days since the latest active one that were not suspended; UNKNOWN without any."""
+    working = np.cumsum(~is_suspended).astype(np.int32)
+    since: Array = np.where(latest < 0, UNKNOWN, working[:, None] - working[np.maximum(latest, 0)])
+    return since
+
+
+def account_days(block: Block, fleet: Fleet) -> pl.DataFrame:
+    """Make one row per day and account, day by day, of ACCOUNT_DAYS."""
+    presence, shape = block.presence, block.presence.status.shape
+    span = block.span.dates
+    is_active = presence.active_users > 0
+    latest = last_day(is_active)
+    use = presence.against(fleet.calendar)
+    windows: dict[str, Array] = {}
+    for days in WINDOWS:
+        windows[f"used_{days}d"] = use.used[days].T
+        windows[f"expected_{days}d"] = use.expected[days].T
+        windows[f"use_ratio_{days}d"] = use.ratio(days).T
+        windows[f"use_surprise_{days}d"] = use.surprise(days, fleet.overdispersion).T
+    silence = np.where(latest < 0, np.nan, use.silent_peer_days.T)
+    columns = {
+        "account_status": _codes(presence.status, STATUSES),
+        "user_count": _flat(presence.members.astype(np.int64)),
+        **{
+            name: _rate(values) if name in RATES else _known(values)
+            for name, values in block.numbers.items()
+        },
+        "window_days": _same(fleet.window_days, shape),
+        "flagship_rates": _lists(block.flagship_rates),
+        "history_days": _flat(use.history_days.T),
+        "days_since_active": _known(days_since(latest, fleet.is_suspended)),
+        "active_day_count_14d": _flat(trailing(is_active, RECENT_DAYS).astype(np.int16)),
+        **{name: _number(values) for name, values in windows.items()},
+        "typical_use_56d": _number(use.peers[max(WINDOWS)].T),
+        "peer_days_in_silence": _number(silence),
+        "expected_in_silence": _number(use.habit.T * silence),
+        "fleet_ratio": _number(_peers_now_against_before(presence, fleet.calendar)),
+        "is_benchmark_thin": _flat(block.is_benchmark_thin),
+        "is_user_benchmark_thin": _flat(
+            np.broadcast_to(fleet.is_user_benchmark_thin[:, None], shape)
+        ),
+        **{name: _dates(values) for name, values in block.dates.items()},
+        "first_seen_date": _dates(np.broadcast_to(span[0] + block.first_seen[None, :], shape)),
+        "last_points_date": _dates(np.where(latest < 0, NO_DAY, span[0] + latest)),
+        "as_of_date": _dates(np.broadcast_to(span[:, None], shape)),
+    }
+    return pl.DataFrame(columns).select(ACCOUNT_DAYS.names())
+
+
+def _peers_now_against_before(presence: Presence, calendar: Array) -> Floats:
+    """The calendar of the last 28 days against that of the habit's days since it began."""
+    plan = np.where(presence.has_begun, presence.plan, len(calendar) - 1)
+    peers = calendar[plan, np.arange(presence.span.count)[:, None]]
+    now = trailing(peers, HABIT_GAP_DAYS) / HABIT_GAP_DAYS
+    before_days = trailing(presence.has_begun, HABIT_DAYS, HABIT_GAP_DAYS)
+    return rounded_ratio(now * before_days, trailing(peers, HABIT_DAYS, HABIT_GAP_DAYS))
+
+
+def user_days(block: Block, fleet: Fleet) -> pl.DataFrame:
+    """Make one row per day and user, day by day, of USER_DAYS."""
+    users = block.users
+    account = users.account
+    shape = users.score.shape
+    is_active = users.points > 0
+    points = trailing(users.points, fleet.window_days)
+    account_points = trailing(block.points, fleet.window_days)[:, account]
+    units = block.user_step_units[:, account]
+    rate = rounded_ratio(users.completed_units, units.astype(np.float64))
+    span = block.span.dates
+    columns = {
+        "account_status": _codes(
+            np.where(users.scored, block.presence.status[:, account], UNKNOWN), STATUSES
+        ),
+        "active_day_count": _flat(trailing(is_active, fleet.window_days).astype(np.int16)),
+        "engagement_points": _number(rounded_ratio(points, UNITS_PER_POINT)),
+        "account_engagement_points": _number(rounded_ratio(account_points, UNITS_PER_POINT)),
+        "engagement_score": _rate(users.score),
+        "window_days": _same(fleet.window_days, shape),
+        "activation_rate": _number(rate),
+        "is_benchmark_thin": _flat(np.broadcast_to(fleet.is_user_benchmark_thin[:, None], shape)),
+        "as_of_date": _dates(np.broadcast_to(span[:, None], shape)),
+    }
+    return pl.DataFrame(columns).select(USER_DAYS.names())
+
+
+RATES = frozenset(
+    {
+        "engagement_score",
+        "engagement_score_avg",
+        "activation_rate",
+        "user_activation_rate",
+        "readiness_rate",
+    }
+)
+"""The numbers of a block that are millionths."""
+
+
+def _flat(values: Array) -> pl.Series:
+    return pl.Series(np.ravel(values))
+
+
+def _same(value: int, shape: tuple[int, ...]) -> pl.Series:
+    return pl.Series(np.full(shape[0] * shape[1], value, dtype=np.int64))
+
+
+def _number(values: Array) -> pl.Series:
+    return pl.Series(np.ravel(values), nan_to_null=True)
+
+
+def _known(values: Array) -> pl.Series:
+    flat = pl.Series(np.ravel(values))
+    return flat.set(flat == UNKNOWN, None)
+
+
+def _rate(values: Array) -> pl.Series:
+    return _number(np.where(values == UNKNOWN, np.nan, values / MILLIONTHS))
+
+
+def _dates(values: Array) -> pl.Series:
+    flat = pl.Series(np.ravel(values).astype(np.int32))
+    return flat.set(flat == NO_DAY, None).cast(pl.Date)
+
+
+def _codes(values: Array, names: Sequence[str]) -> pl.Series:
+    flat = pl.Series(np.ravel(values).astype(np.int8))
+    return flat.set(flat == UNKNOWN, None).cast(pl.UInt8).cat.to(pl.Enum(names))
+
+
+def _lists(rates: Array) -> pl.Series:
+    flagships, days, entities = rates.shape
+    cells = np.sort(rates, axis=0).reshape(flagships, days * entities).T  # nan goes last
+    return pl.Series(np.ascontiguousarray(cells, dtype=np.float64)).arr.to_list()

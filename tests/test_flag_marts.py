@@ -1,0 +1,232 @@
+"""Flags and their history as marts, on a simulated product: what is read, written and promised."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import polars as pl
+import pytest
+from marts import SOME_DATE, SOME_TIMEZONE, CompiledMarts, raw_columns
+from polars.testing import assert_frame_equal
+
+from orchestration.defs import signal_facts, signals
+from orchestration.defs.resources import Warehouse
+from orchestration.defs.signals import build_flags
+from orchestration.dials import load_dials
+from orchestration.project import CHECKOUT, Settings
+from orchestration.simulate import simulate
+
+SEEDS = CHECKOUT / "seeds"
+DIALS = load_dials(SEEDS)
+LAST = date(2026, 6, 30)
+EARLIER = (LAST - timedelta(days=1), LAST - timedelta(days=45))
+
+# Rows that say who and where themselves: a later identification or join changes nothing of them.
+RAW = {
+    "tracks": "user_id is not null and context_group_id is not null",
+    "identifies": "user_id is not null",
+    "groups": "true",
+}
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("raw") / "made"
+    simulate(folder, accounts=54, days=150, events=60_000, until=LAST, seed=4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> CompiledMarts:
+    return CompiledMarts(tmp_path_factory.mktemp("compiled"))
+
+
+def warehouse_of(compiled: CompiledMarts, raw: Path, folder: Path, as_of: date) -> Warehouse:
+    """Build every SQL mart from the raw rows that were there by the end of a day."""
+    folder.mkdir(exist_ok=True)
+    with closing(duckdb.connect(str(folder / "work.duckdb"))) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for schema in ("raw", "reference", "staging", "intermediate", "marts", "ops"):
+            connection.execute(f"create schema {schema}")
+        for table, condition in RAW.items():
+            files = f"{raw / table}/**" if (raw / table).is_dir() else f"{raw / table}*"
+            connection.execute(f"create table raw.{table} ({raw_columns(table)})")
+            there = connection.execute(f"describe from read_parquet('{files}')").fetchall()
+            declared = raw_columns(table)
+            names = ", ".join(f'"{row[0]}"' for row in there if f'"{row[0]}"' in declared)
+            connection.execute(
+                f"insert into raw.{table} by name select {names} from read_parquet('{files}') "
+                f"where {condition} and cast(timestamp as timestamp) < ?",
+                [as_of + timedelta(days=1)],
+            )
+        for table, columns in compiled.dial_types.items():
+            types = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
+            connection.execute(
+                f"create table reference.{table} as "
+                f"from read_csv('{SEEDS / table}.csv', header = true, columns = {{{types}}})"
+            )
+        for statement in compiled.statements:
+            select = statement.select.replace(SOME_DATE, str(as_of))
+            select = select.replace(SOME_TIMEZONE, "UTC")
+            connection.execute(f"create {statement.kind} {statement.relation} as {select}")
+    settings = Settings(raw=raw, warehouse=folder, seeds=SEEDS, timezone="UTC")
+    return Warehouse.of(settings)
+
+
+@pytest.fixture(scope="module")
+def warehouse(
+    compiled: CompiledMarts, raw: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Warehouse:
+    return warehouse_of(compiled, raw, tmp_path_factory.mktemp("whole"), LAST)
+
+
+@pytest.fixture
+def connection(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
+    with closing(warehouse.connect()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def built(warehouse: Warehouse) -> dict[str, pl.DataFrame]:
+    with closing(warehouse.connect()) as opened:
+        return build_flags(opened, LAST, DIALS)
+
+
+@pytest.mark.parametrize("day", EARLIER)
+def test_with_everything_later_removed_flags_and_history_of_a_day_are_the_same(
+    day: date,
+    connection: duckdb.DuckDBPyConnection,
+    compiled: CompiledMarts,
+    raw: Path,
+    tmp_path: Path,
+) -> None:
+    known_later = build_flags(connection, day, DIALS)
+    cut = warehouse_of(compiled, raw, tmp_path / "cut", day)
+    with closing(cut.connect()) as opened:
+        known_then = build_flags(opened, day, DIALS)
+    assert known_then["flag_history"].height > 100
+    for name, rows in known_then.items():
+        assert_frame_equal(known_later[name], rows)
+
+
+def test_how_accounts_are_cut_into_blocks_changes_nothing(
+    connection: duckdb.DuckDBPyConnection,
+    built: dict[str, pl.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signal_facts, "MAX_CELLS", 150 * 40)
+    monkeypatch.setattr(signal_facts, "PART_CELLS", 150 * 3)
+    for name, rows in build_flags(connection, LAST, DIALS).items():
+        assert_frame_equal(rows, built[name])
+
+
+def test_open_flags_are_those_of_the_history_that_have_not_closed(
+    built: dict[str, pl.DataFrame],
+) -> None:
+    history = built["flag_history"].filter(pl.col("closed_date").is_null())
+    keys = ("account_id", "flag_key", "opened_date", "days_open", "severity")
+    for entity, name in (("account", "account_flags"), ("user", "user_flags")):
+        expected = history.filter(pl.col("entity") == entity)
+        assert_frame_equal(built[name].select(keys), expected.select(keys), check_row_order=False)
+        assert set(built[name]["as_of_date"]) == {LAST}
+
+
+def test_history_keeps_order(built: dict[str, pl.DataFrame]) -> None:
+    history = built["flag_history"]
+    ended = history.filter(pl.col("closed_date").is_not_null())
+    assert (ended["closed_date"] > ended["opened_date"]).all()
+    whole = (ended["closed_date"] - ended["opened_date"]).dt.total_days()
+    assert (ended["days_open"] <= whole).all()
+    assert (ended["days_open"] == whole).filter(ended["relapse_count"] == 0).all()
+    users = history["entity"] == "user"
+    assert history.filter(users)["user_id"].null_count() == 0
+    assert history.filter(~users)["user_id"].null_count() == (~users).sum()
+
+
+def test_evidence_is_of_the_day_on_which_it_opened(
+    built: dict[str, pl.DataFrame], connection: duckdb.DuckDBPyConnection
+) -> None:
+    stalled = built["flag_history"].filter(pl.col("flag_key") == "stalled_activation")
+    expected = dict(
+        connection.execute(
+            """
+            select (account_id, date), (activation_rate, readiness_rate)
+            from marts.account_activation_daily
+            """
+        ).fetchall()
+    )
+    told = 0
+    for account_id, opened, text in stalled.select(
+        "account_id", "opened_date", "evidence"
+    ).iter_rows():
+        evidence = json.loads(text)
+        assert evidence["as_of_date"] == opened.isoformat()
+        assert evidence["dial_fingerprint"] == DIALS.fingerprint
+        rates = expected[account_id, opened]
+        assert (evidence["activation_rate"], evidence["readiness_rate"]) == tuple(
+            None if rate is None else float(rate) for rate in rates
+        )
+        told += 1
+    assert told >= 3
+
+
+def test_title_and_playbook_are_the_dials(built: dict[str, pl.DataFrame]) -> None:
+    dials = {dial.flag_key: (dial.title, dial.playbook) for dial in DIALS.flag_rules}
+    for name in ("account_flags", "user_flags"):
+        for key, title, playbook in built[name].select("flag_key", "title", "playbook").rows():
+            assert (title, playbook) == dials[key]
+
+
+def test_a_rule_that_is_switched_off_has_no_history(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for path in SEEDS.glob("*.csv"):
+        text = path.read_text()
+        if path.stem == "flag_rules":
+            text = text.replace(
+                "champion,user,opportunity,low,true", "champion,user,opportunity,low,false"
+            )
+        (tmp_path / path.name).write_text(text)
+    rows = build_flags(connection, LAST, load_dials(tmp_path))["flag_history"]
+    assert "champion" not in rows["flag_key"]
+
+
+def test_a_warehouse_without_accounts_has_empty_tables(
+    compiled: CompiledMarts, raw: Path, tmp_path: Path
+) -> None:
+    empty = warehouse_of(compiled, raw, tmp_path / "empty", date(2020, 1, 1))
+    with closing(empty.connect()) as opened:
+        built = build_flags(opened, date(2020, 1, 1), DIALS)
+    assert {name: rows.height for name, rows in built.items()} == {
+        "flag_history": 0,
+        "account_flags": 0,
+        "user_flags": 0,
+    }
+
+
+def materialize(warehouse: Warehouse) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [signals.flags],
+        resources={"warehouse": warehouse},
+        tags={"dagster/partition": LAST.isoformat()},
+        raise_on_error=False,
+    )
+
+
+def test_the_asset_writes_all_tables_with_counts_and_checks(
+    warehouse: Warehouse, built: dict[str, pl.DataFrame]
+) -> None:
+    result = materialize(warehouse)
+    assert result.success
+    counts: dict[str, Any] = {
+        event.asset_key.path[-1]: event.materialization.metadata["dagster/row_count"].value
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert counts == {name: rows.height for name, rows in built.items()}
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 3
