@@ -110,7 +110,17 @@ def test_the_shipped_dials_are_right() -> None:
         "dormant",
         "high_engagement_low_activation",
         "stalled_activation",
+        "value_drift",
+        "flagship_unused",
+        "champion_gone",
+        "single_user_dependency",
+        "trial_stalled",
+        "renewal_at_risk",
         "trial_ready_for_sales",
+        "upsell_ready",
+        "social_proof",
+        "user_fading",
+        "onboarding_gap",
         "champion",
     ]
     assert check_traits(dials, ["user_id", "email", "role"], ["group_id", "plan"]) == []

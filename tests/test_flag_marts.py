@@ -209,6 +209,48 @@ def test_a_warehouse_without_accounts_has_empty_tables(
     }
 
 
+# Planted stories of the fixture: how many of how many have their flag on the last day.
+FOUND = {
+    ("golden", "high_engagement_low_activation"): (1, 1),
+    ("fading", "falling_engagement"): (2, 3),
+    ("fading_before_renewal", "falling_engagement"): (2, 2),
+    ("fading_before_renewal", "renewal_at_risk"): (2, 2),
+    ("dormant", "dormant"): (3, 3),
+    ("stalled", "stalled_activation"): (2, 2),
+    ("drifting", "value_drift"): (1, 1),
+    ("champion_gone", "champion_gone"): (2, 2),
+    ("trial_ready", "trial_ready_for_sales"): (2, 2),
+    ("trial_stalled", "trial_stalled"): (1, 1),
+    ("upsell_ready", "upsell_ready"): (2, 2),
+    ("advocate", "social_proof"): (1, 1),
+}
+
+
+def test_planted_stories_are_found(raw: Path, built: dict[str, pl.DataFrame]) -> None:
+    truths = json.loads((raw / "truths.json").read_text())["accounts"]
+    is_open = set(built["account_flags"].select("account_id", "flag_key").rows())
+    found: dict[tuple[str, str], list[int]] = {}
+    for account in truths:
+        for flag in account["expected_flags"]:
+            counts = found.setdefault((account["story"], flag), [0, 0])
+            counts[0] += (account["account_id"], flag) in is_open
+            counts[1] += 1
+    assert {story: tuple(counts) for story, counts in found.items()} == FOUND
+
+
+def test_who_lives_without_a_story_is_left_alone(raw: Path, built: dict[str, pl.DataFrame]) -> None:
+    truths = json.loads((raw / "truths.json").read_text())["accounts"]
+    is_open = set(built["account_flags"].select("account_id", "flag_key").rows())
+    wrong = [
+        (account["story"], flag)
+        for account in truths
+        for flag in account["unexpected_flags"]
+        if (account["account_id"], flag) in is_open
+    ]
+    assert wrong == []
+    assert sum(len(account["unexpected_flags"]) for account in truths) > 50
+
+
 def materialize(warehouse: Warehouse) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [signals.flags],

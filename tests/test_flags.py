@@ -71,6 +71,14 @@ QUIET_ACCOUNT: dict[str, Any] = {
     "peer_days_in_silence": 0.5,
     "expected_in_silence": 0.5,
     "fleet_ratio": 0.96,
+    "readiness_peak_56d": 0.95,
+    "value_count_28d": 20,
+    "value_usual_28d": 20.0,
+    "top_user_share": 0.4,
+    "silent_top_share": 0.1,
+    "others_ratio": 1.0,
+    "seat_count": 10,
+    "open_risk_level": 0,
     "is_benchmark_thin": False,
     "is_user_benchmark_thin": False,
     "trial_ends_date": None,
@@ -90,7 +98,12 @@ QUIET_USER: dict[str, Any] = {
     "account_engagement_points": 100.0,
     "engagement_score": 40.0,
     "window_days": 30,
-    "activation_rate": 0.5,
+    "activation_rate": 0.6,
+    "member_days": 100,
+    "active_day_count_14d": 3,
+    "usual_active_days_14d": 3.0,
+    "account_active_users_14d": 20.0,
+    "account_activation_rate": 1.0,
     "is_benchmark_thin": False,
     "last_seen_date": before(1),
     "as_of_date": AS_OF,
@@ -167,7 +180,45 @@ CHAMPION = {
     "engagement_points": 45.0,
     "activation_rate": 1.0,
 }
+DRIFTING = {"value_count_28d": 6, "value_usual_28d": 29.0, "use_ratio_28d": 0.92}
+UNUSED = {
+    "flagship_steps": [flagship("ai_edited", 0.0), flagship("shared", 0.8)],
+    "flagship_rates": [0.0, 0.8],
+}
+CHAMPION_GONE = {
+    "silent_top_share": 0.54,
+    "others_ratio": 1.03,
+    "user_movers": [{"name": "ann", "before": 50.0, "now": 0.0}],
+}
+ONE_USER = {"top_user_share": 0.85}
+STALLED_TRIAL = {
+    "account_status": "trial",
+    "first_seen_date": before(16),
+    "trial_ends_date": AS_OF + timedelta(days=15),
+    "readiness_rate": 0.12,
+    "missing_steps": "invited",
+}
+RENEWAL = {"contract_ends_date": AS_OF + timedelta(days=45), "open_risk_level": 2}
+UPSELL = {
+    "use_ratio_28d": 1.22,
+    "use_surprise_28d": -1.5,
+    "user_count": 9,
+    "event_movers": [{"name": "video_viewed", "before": 9.4, "now": 22.3}],
+}
+PROOF = {"engagement_score": 88.0}
+FADING_USER = {"usual_active_days_14d": 6.5, "active_day_count_14d": 1}
+GAP = {"activation_rate": 0.25}
 STORIES: dict[str, dict[str, Any]] = {
+    "value_drift": DRIFTING,
+    "flagship_unused": UNUSED,
+    "champion_gone": CHAMPION_GONE,
+    "single_user_dependency": ONE_USER,
+    "trial_stalled": STALLED_TRIAL,
+    "renewal_at_risk": RENEWAL,
+    "upsell_ready": UPSELL,
+    "social_proof": PROOF,
+    "user_fading": FADING_USER,
+    "onboarding_gap": GAP,
     "falling_engagement": FALLING,
     "dormant": DORMANT,
     "high_engagement_low_activation": BUSY,
@@ -311,6 +362,96 @@ def test_the_quiet_raise_nothing(rule: str) -> None:
         ("trial_ready_for_sales", {"last_points_date": before(7)}, True),
         ("trial_ready_for_sales", {"last_points_date": before(8)}, False),
         ("trial_ready_for_sales", {"trial_ends_date": None}, True),
+        # value_drift: a drop of 0.15, or flagship events at 0.3 of 8 or more; use at 0.8.
+        ("value_drift", {}, True),
+        ("value_drift", {"use_ratio_28d": 0.8}, True),
+        ("value_drift", {"use_ratio_28d": 0.799999}, False),  # then it is a fall of use
+        ("value_drift", {"value_count_28d": 3, "value_usual_28d": 10.0}, True),
+        ("value_drift", {"value_count_28d": 4, "value_usual_28d": 10.0}, False),
+        ("value_drift", {"value_count_28d": 0, "value_usual_28d": 7.99}, False),
+        (
+            "value_drift",
+            {"value_count_28d": 29, "readiness_peak_56d": 0.75, "readiness_rate": 0.5},
+            True,
+        ),
+        (
+            "value_drift",
+            {"value_count_28d": 29, "readiness_peak_56d": 0.75, "readiness_rate": 0.625},
+            False,
+        ),
+        # flagship_unused: nobody did it, 90 days, and the product is in use.
+        ("flagship_unused", {}, True),
+        ("flagship_unused", {"flagship_rates": [0.001, 0.8]}, False),
+        ("flagship_unused", {"flagship_rates": []}, False),
+        ("flagship_unused", {"first_seen_date": before(89)}, True),
+        ("flagship_unused", {"first_seen_date": before(88)}, False),
+        ("flagship_unused", {"used_28d": 0.0}, False),
+        # champion_gone: half of the points silent, the others at half of theirs, 8 user-days.
+        ("champion_gone", {"silent_top_share": 0.5}, True),
+        ("champion_gone", {"silent_top_share": 0.499999}, False),
+        ("champion_gone", {"others_ratio": 0.5}, True),
+        ("champion_gone", {"others_ratio": 0.499999}, False),  # everybody went
+        ("champion_gone", {"others_ratio": None}, False),
+        ("champion_gone", {"used_28d": 8.0}, True),
+        ("champion_gone", {"used_28d": 7.0}, False),
+        ("champion_gone", {"user_count": 4}, True),
+        ("champion_gone", {"user_count": 3}, False),  # two others are no team that goes on
+        # single_user_dependency: 0.8 of the points, 4 members.
+        ("single_user_dependency", {"top_user_share": 0.8}, True),
+        ("single_user_dependency", {"top_user_share": 0.799999}, False),
+        ("single_user_dependency", {"user_count": 4}, True),
+        ("single_user_dependency", {"user_count": 3}, False),
+        ("single_user_dependency", {"used_28d": 7.0}, False),
+        # trial_stalled: half of the trial gone, a week at least, 0.4 ready.
+        ("trial_stalled", {}, True),
+        ("trial_stalled", {"trial_ends_date": AS_OF + timedelta(days=16)}, True),
+        ("trial_stalled", {"trial_ends_date": AS_OF + timedelta(days=17)}, False),
+        ("trial_stalled", {"trial_ends_date": None}, False),
+        ("trial_stalled", {"first_seen_date": before(6), "trial_ends_date": AS_OF}, False),
+        ("trial_stalled", {"readiness_rate": 0.4}, True),
+        ("trial_stalled", {"readiness_rate": 0.400001}, False),
+        ("trial_stalled", {"account_status": "paid"}, False),
+        # renewal_at_risk: 90 days, another risk.
+        ("renewal_at_risk", {"contract_ends_date": AS_OF + timedelta(days=90)}, True),
+        ("renewal_at_risk", {"contract_ends_date": AS_OF + timedelta(days=91)}, False),
+        ("renewal_at_risk", {"contract_ends_date": AS_OF}, True),
+        ("renewal_at_risk", {"contract_ends_date": before(1)}, False),
+        ("renewal_at_risk", {"contract_ends_date": None}, False),
+        ("renewal_at_risk", {"open_risk_level": 1}, True),
+        ("renewal_at_risk", {"open_risk_level": 0}, False),
+        # upsell_ready: paid, 1.15 of expected use, more than chance, 0.7 ready, 0.9 of the seats.
+        ("upsell_ready", {}, True),
+        ("upsell_ready", {"account_status": "trial"}, False),
+        ("upsell_ready", {"use_ratio_28d": 1.149999}, False),
+        ("upsell_ready", {"use_surprise_28d": -0.999}, False),
+        ("upsell_ready", {"readiness_rate": 0.699999}, False),
+        ("upsell_ready", {"user_count": 8}, False),
+        ("upsell_ready", {"seat_count": None}, False),
+        ("upsell_ready", {"seat_count": 0}, False),
+        # social_proof: paid, score 75, 0.75 ready, nothing wrong.
+        ("social_proof", {"engagement_score": 75.0}, True),
+        ("social_proof", {"engagement_score": 74.999999}, False),
+        ("social_proof", {"is_benchmark_thin": True}, False),
+        ("social_proof", {"readiness_rate": 0.749999}, False),
+        ("social_proof", {"open_risk_level": 1}, False),
+        ("social_proof", {"account_status": "trial"}, False),
+        # user_fading: 5 days a fortnight, now a fifth, and the account goes on.
+        ("user_fading", {}, True),
+        ("user_fading", {"usual_active_days_14d": 5.0}, True),
+        ("user_fading", {"usual_active_days_14d": 4.999999}, False),
+        ("user_fading", {"active_day_count_14d": 2}, False),
+        ("user_fading", {"account_active_users_14d": 6.0}, True),
+        ("user_fading", {"account_active_users_14d": 5.0}, False),
+        # onboarding_gap: account 0.8, member half at most, two weeks there, comes.
+        ("onboarding_gap", {}, True),
+        ("onboarding_gap", {"account_activation_rate": 0.8}, True),
+        ("onboarding_gap", {"account_activation_rate": 0.799999}, False),
+        ("onboarding_gap", {"activation_rate": 0.5}, True),
+        ("onboarding_gap", {"activation_rate": 0.500001}, False),
+        ("onboarding_gap", {"activation_rate": None}, False),
+        ("onboarding_gap", {"member_days": 14}, True),
+        ("onboarding_gap", {"member_days": 13}, False),
+        ("onboarding_gap", {"active_day_count_14d": 1}, False),
         # champion: score 90, ten days, three quarters activated.
         ("champion", {}, True),
         ("champion", {"engagement_score": 90.0}, True),
@@ -359,6 +500,35 @@ def test_facts_that_are_all_null_raise_nothing(rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "parameter", "value"),
     [
+        ("value_drift", "min_value_events", 30),
+        ("value_drift", "max_value_ratio", 0.2),
+        ("value_drift", "min_use_ratio", 0.93),
+        ("flagship_unused", "min_age_days", 211),
+        ("champion_gone", "min_top_share", 0.55),
+        ("champion_gone", "min_others_ratio", 1.04),
+        ("champion_gone", "min_used_days", 15),
+        ("champion_gone", "min_user_count", 6),
+        ("single_user_dependency", "min_top_share", 0.86),
+        ("single_user_dependency", "min_user_count", 6),
+        ("single_user_dependency", "min_used_days", 15),
+        ("trial_stalled", "min_trial_share", 0.52),
+        ("trial_stalled", "min_trial_days", 17),
+        ("trial_stalled", "max_readiness_rate", 0.11),
+        ("renewal_at_risk", "max_days_left", 44),
+        ("renewal_at_risk", "min_other_severity", 3),
+        ("upsell_ready", "min_use_ratio", 1.23),
+        ("upsell_ready", "min_rise_surprise", 1.6),
+        ("upsell_ready", "min_readiness_rate", 0.91),
+        ("upsell_ready", "min_seat_share", 0.91),
+        ("social_proof", "min_engagement_score", 89),
+        ("social_proof", "min_readiness_rate", 0.91),
+        ("user_fading", "min_usual_days", 7),
+        ("user_fading", "max_share", 0.1),
+        ("user_fading", "min_others_days", 20),
+        ("onboarding_gap", "min_account_activation_rate", 1.01),
+        ("onboarding_gap", "max_activation_rate", 0.24),
+        ("onboarding_gap", "min_member_days", 101),
+        ("onboarding_gap", "min_active_days", 4),
         ("falling_engagement", "max_use_ratio", 0.39),
         ("falling_engagement", "min_history_days", 201),
         ("falling_engagement", "min_long_surprise", 2.5),
@@ -482,6 +652,63 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             (
                 "Engagement score 96.2, active on 21 of 30 days, 100 % activated; "
                 "brings 45 % of the account's points."
+            ),
+        ),
+        (
+            "value_drift",
+            {},
+            (
+                "As busy as ever (92 % of the expected use), but readiness is 90 % after 95 %, "
+                "and flagship events came 6 times in 28 days instead of 29."
+            ),
+        ),
+        ("flagship_unused", {}, "With the product for 210 days, and never got to: Ai edited."),
+        (
+            "champion_gone",
+            {},
+            (
+                "ann had 54 % of the account's points and has had none for 14 days; "
+                "the others are at 103 % of what they did."
+            ),
+        ),
+        ("single_user_dependency", {}, "One user makes 85 % of the points; 4 others could."),
+        (
+            "trial_stalled",
+            {},
+            (
+                "16 days into the trial, which ends in 15 days: 12 % ready, "
+                "in use on 9 of the last 14 days; missing: invited."
+            ),
+        ),
+        (
+            "renewal_at_risk",
+            {},
+            "The contract ends in 45 days, and a risk is open that is moderately severe.",
+        ),
+        (
+            "upsell_ready",
+            {},
+            (
+                "9 of 10 seats are taken, 90 % ready, and use is 122 % of what was expected; "
+                "video_viewed 9.4 → 22.3."
+            ),
+        ),
+        (
+            "social_proof",
+            {},
+            "Engagement score 88 after 60 days above 75 and 90 % ready, no risk open.",
+        ),
+        (
+            "user_fading",
+            {},
+            "Active on 1 of the last 14 days instead of 6.5; last seen 1 day ago.",
+        ),
+        (
+            "onboarding_gap",
+            {},
+            (
+                "25 % activated after 100 days in an account that is 100 % activated; "
+                "active on 3 of the last 14 days."
             ),
         ),
         (

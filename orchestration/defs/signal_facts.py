@@ -76,6 +76,7 @@ NUMBERED = """
         user_accounts.account_id,
         user_accounts.user_id,
         signal_accounts.account,
+        user_accounts.first_seen_date,
         row_number() over (order by signal_accounts.account, user_accounts.user_id) - 1 as user
     from marts.user_accounts
     inner join signal_accounts on user_accounts.account_id = signal_accounts.account_id;
@@ -135,6 +136,7 @@ SCORES = """
         cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as engagement_score,
         cast(coalesce(daily.engagement_score_avg * 1000000, -1) as integer) as engagement_score_avg,
         cast(daily.active_user_count as integer) as active_user_count,
+        cast(coalesce(daily.top_user_share * 1000000, -1) as integer) as top_user_share,
         daily.is_benchmark_thin
     from marts.account_engagement_daily as daily
     inner join signal_accounts on daily.account_id = signal_accounts.account_id
@@ -143,11 +145,29 @@ SCORES = """
         and daily.date <= $as_of
 """
 
+VALUE_EVENTS = """
+    select
+        date_diff('day', $first_date, days.event_date) as day,
+        signal_accounts.account - $low as entity,
+        cast(sum(days.event_count) as integer) as value_events
+    from intermediate.int_event_key_days as days
+    inner join signal_accounts on days.account_id = signal_accounts.account_id
+    where days.event_date between $first_date and $as_of
+        and signal_accounts.account >= $low and signal_accounts.account < $high
+        and days.event_key in (
+            select event_key from intermediate.int_step_rows
+            where is_flagship and days.event_date between valid_from and valid_to
+        )
+    group by all
+"""
+
 CONTRACTS = """
     select
         greatest(date_diff('day', $first_date, contracts.valid_from), 0) as day,
         signal_accounts.account - $low as entity,
-        coalesce(date_diff('day', date '1970-01-01', contracts.trait_date), $no_day) as value
+        coalesce(
+            contracts.trait_count, date_diff('day', date '1970-01-01', contracts.trait_date), $none
+        ) as value
     from intermediate.int_account_contracts as contracts
     inner join signal_accounts on contracts.account_id = signal_accounts.account_id
     where contracts.trait = $trait and contracts.valid_from <= $as_of
@@ -612,17 +632,26 @@ class FactReader:
             engagement_score=(np.int32, UNKNOWN),
             engagement_score_avg=(np.int32, UNKNOWN),
             active_user_count=(np.int32, UNKNOWN),
+            top_user_share=(np.int32, UNKNOWN),
             is_benchmark_thin=(bool, True),
         )
         is_thin = scores.pop("is_benchmark_thin")
         dates = {
             f"{trait.removesuffix('_at')}_date": self._carried(
-                self._read(CONTRACTS, low=low, high=high, trait=trait, no_day=NO_DAY),
+                self._read(CONTRACTS, low=low, high=high, trait=trait, none=NO_DAY),
                 accounts,
                 NO_DAY,
             )
             for trait in ("trial_ends_at", "contract_started_at", "contract_ends_at")
         }
+        seats = self._carried(
+            self._read(CONTRACTS, low=low, high=high, trait="seats", none=UNKNOWN),
+            accounts,
+            UNKNOWN,
+        )
+        value = self._matrix(
+            self._read(VALUE_EVENTS, low=low, high=high), accounts, value_events=(np.int32, 0)
+        )
         known = self.connection.execute(
             """
             select account_id, date_diff('day', $first_date, first_seen_date) as first_seen
@@ -635,7 +664,8 @@ class FactReader:
             keys=pl.DataFrame({"account_id": [row[0] for row in known]}, schema=["account_id"]),
             first_seen=np.array([row[1] for row in known], dtype=np.int32),
             points=points,
-            numbers=rates | scores,
+            value_events=value["value_events"],
+            numbers=rates | scores | {"seat_count": seats},
             dates=dates,
             is_benchmark_thin=is_thin,
             flagship_rates=self._flagship_rates(low, high, presence.members),
@@ -669,10 +699,15 @@ class FactReader:
     def _users(self, low: int, high: int) -> Users:
         keys = self.connection.sql(
             """
-            select account_id, user_id, account - $low as account, user
+            select
+                account_id,
+                user_id,
+                account - $low as account,
+                date_diff('day', $first_date, first_seen_date) as first_seen,
+                user
             from signal_users where account >= $low and account < $high order by user
             """,
-            params={"low": low, "high": high},
+            params={"low": low, "high": high, "first_date": self.span.first_date},
         ).pl()
         first = keys["user"].min() if keys.height else 0
         bounds = {"low": low, "high": high, "low_user": first}
@@ -683,6 +718,7 @@ class FactReader:
         return Users(
             keys=keys.select(KEYS["user"]),
             account=keys["account"].to_numpy(),
+            first_seen=keys["first_seen"].to_numpy(),
             points=points["points"],
             scored=scores["score"] != UNKNOWN,
             score=scores["score"],

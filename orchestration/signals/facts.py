@@ -68,6 +68,11 @@ LIVE = (STATUSES.index("unknown"), STATUSES.index("trial"), STATUSES.index("paid
 MIN_EXPECTED_USE = 1.0
 """An account that is expected to use less says nothing about how bursty use is."""
 
+MONTH_DAYS = 28
+USUAL_DAYS = 84
+PEAK_DAYS = 56
+"""Windows of the facts about value, people and readiness."""
+
 LEAST_RESIDUAL = 1e-3
 STEP = 0.05
 CLASSES = 300
@@ -100,6 +105,14 @@ ACCOUNT_DAYS = pl.Schema(
         "peer_days_in_silence": pl.Float64(),
         "expected_in_silence": pl.Float64(),
         "fleet_ratio": pl.Float64(),  # the calendar of 28 days against that of the habit
+        "readiness_peak_56d": pl.Float64(),
+        "value_count_28d": pl.Int64(),  # events of flagship steps
+        "value_usual_28d": pl.Float64(),  # what 28 days had in the twelve weeks before
+        "top_user_share": pl.Float64(),
+        "silent_top_share": pl.Float64(),  # before it, of the busiest user silent for 14 days
+        "others_ratio": pl.Float64(),  # the other users' points per day against before
+        "seat_count": pl.Int64(),
+        "open_risk_level": pl.Int64(),  # the severest other risk: 0 none, 1 low, 2 medium, 3 high
         "is_benchmark_thin": pl.Boolean(),
         "is_user_benchmark_thin": pl.Boolean(),
         "trial_ends_date": pl.Date(),
@@ -121,6 +134,11 @@ USER_DAYS = pl.Schema(
         "engagement_score": pl.Float64(),
         "window_days": pl.Int64(),
         "activation_rate": pl.Float64(),
+        "member_days": pl.Int64(),  # since first seen in the account
+        "active_day_count_14d": pl.Int64(),
+        "usual_active_days_14d": pl.Float64(),  # per fortnight, in the twelve weeks before
+        "account_active_users_14d": pl.Float64(),  # active user-days of the whole account
+        "account_activation_rate": pl.Float64(),
         "is_benchmark_thin": pl.Boolean(),
         "as_of_date": pl.Date(),
     }
@@ -268,10 +286,12 @@ class Users:
         scored: Whether the user is a scored member of the account on that day.
         score: Engagement score in millionths, UNKNOWN where there is none.
         completed_units: Weight of the completed steps in ten-thousandths.
+        first_seen: Index of the day on which each user was first seen in the account.
     """
 
     keys: pl.DataFrame
     account: Array
+    first_seen: Array
     points: Array
     scored: Array
     score: Array
@@ -283,6 +303,7 @@ class Users:
         return Users(
             keys=self.keys[first:last],
             account=self.account[first:last] - accounts.start,
+            first_seen=self.first_seen[first:last],
             points=self.points[:, first:last],
             scored=self.scored[:, first:last],
             score=self.score[:, first:last],
@@ -299,6 +320,7 @@ class Block:
         keys: account_id, one row per account.
         first_seen: Index of the day on which each account was first seen.
         points: Whole ten-thousandths of the default model's points of each day.
+        value_events: Events of flagship steps of each day.
         numbers: By name: rates and scores in millionths, counts as they are, UNKNOWN for null.
         dates: By name: days since 1970, NO_DAY for null.
         is_benchmark_thin: Whether few accounts were compared, per day and account.
@@ -311,6 +333,7 @@ class Block:
     keys: pl.DataFrame
     first_seen: Array
     points: Array
+    value_events: Array
     numbers: Mapping[str, Array]
     dates: Mapping[str, Array]
     is_benchmark_thin: Array
@@ -330,6 +353,7 @@ class Block:
             keys=self.keys[accounts],
             first_seen=self.first_seen[accounts],
             points=self.points[:, accounts],
+            value_events=self.value_events[:, accounts],
             numbers={name: values[:, accounts] for name, values in self.numbers.items()},
             dates={name: values[:, accounts] for name, values in self.dates.items()},
             is_benchmark_thin=self.is_benchmark_thin[:, accounts],
@@ -456,6 +480,17 @@ def trailing(values: Array, days: int, gap: int = 0) -> Array:
     return total[days + 1 : len(values) + days + 1] - total[1 : len(values) + 1]
 
 
+def highest(values: Array, days: int) -> Array:
+    """Give the highest value of the `days` days that end on each day."""
+    top = values.copy()
+    reach = 1  # doubling: the maximum of 2n days is that of two times n days
+    while reach < days:
+        step = min(reach, days - reach)
+        top[step:] = np.maximum(top[step:], top[:-step])
+        reach += step
+    return top
+
+
 def last_day(is_active: Array) -> Array:
     """Give the index of the latest active day up to each day, UNKNOWN where there is none."""
     day = np.arange(len(is_active), dtype=np.int32)[:, None]
@@ -483,6 +518,8 @@ def account_days(block: Block, fleet: Fleet) -> pl.DataFrame:
         windows[f"expected_{days}d"] = use.expected[days].T
         windows[f"use_ratio_{days}d"] = use.ratio(days).T
         windows[f"use_surprise_{days}d"] = use.surprise(days, fleet.overdispersion).T
+    readiness = block.numbers["readiness_rate"]
+    top_share, others_ratio = _silent_top_user(block)
     silence = np.where(latest < 0, np.nan, use.silent_peer_days.T)
     columns = {
         "account_status": _codes(presence.status, STATUSES),
@@ -501,6 +538,14 @@ def account_days(block: Block, fleet: Fleet) -> pl.DataFrame:
         "peer_days_in_silence": _number(silence),
         "expected_in_silence": _number(use.habit.T * silence),
         "fleet_ratio": _number(_peers_now_against_before(presence, fleet.calendar)),
+        "readiness_peak_56d": _rate(highest(readiness, PEAK_DAYS)),
+        "value_count_28d": _flat(trailing(block.value_events, MONTH_DAYS).astype(np.int64)),
+        "value_usual_28d": _number(
+            trailing(block.value_events, USUAL_DAYS, MONTH_DAYS) * (MONTH_DAYS / USUAL_DAYS)
+        ),
+        "silent_top_share": _number(top_share),
+        "others_ratio": _number(others_ratio),
+        "open_risk_level": _same(0, shape),
         "is_benchmark_thin": _flat(block.is_benchmark_thin),
         "is_user_benchmark_thin": _flat(
             np.broadcast_to(fleet.is_user_benchmark_thin[:, None], shape)
@@ -511,6 +556,24 @@ def account_days(block: Block, fleet: Fleet) -> pl.DataFrame:
         "as_of_date": _dates(np.broadcast_to(span[:, None], shape)),
     }
     return pl.DataFrame(columns).select(ACCOUNT_DAYS.names())
+
+
+def _silent_top_user(block: Block) -> tuple[Floats, Floats]:
+    """The share that the busiest of the silent users had before, and how the others go on.
+
+    Silent is who had no points for two weeks; before are the four weeks before those.
+    """
+    users = block.users
+    shape = block.presence.status.shape
+    before = trailing(users.points, MONTH_DAYS, RECENT_DAYS)
+    silent = np.where(trailing(users.points, RECENT_DAYS) == 0, before, 0)
+    top = np.zeros(shape)
+    if users.keys.height:
+        accounts, starts = np.unique(users.account, return_index=True)
+        top[:, accounts] = np.maximum.reduceat(silent, starts, axis=1)
+    total = trailing(block.points, MONTH_DAYS, RECENT_DAYS)
+    now = trailing(block.points, RECENT_DAYS) / RECENT_DAYS
+    return rounded_ratio(top, total), rounded_ratio(now, (total - top) / MONTH_DAYS)
 
 
 def _peers_now_against_before(presence: Presence, calendar: Array) -> Floats:
@@ -541,6 +604,15 @@ def user_days(block: Block, fleet: Fleet) -> pl.DataFrame:
         "engagement_points": _number(rounded_ratio(points, UNITS_PER_POINT)),
         "account_engagement_points": _number(rounded_ratio(account_points, UNITS_PER_POINT)),
         "engagement_score": _rate(users.score),
+        "member_days": _flat(np.arange(shape[0])[:, None] - users.first_seen[None, :]),
+        "active_day_count_14d": _flat(trailing(is_active, RECENT_DAYS).astype(np.int16)),
+        "usual_active_days_14d": _number(
+            trailing(is_active, USUAL_DAYS, RECENT_DAYS) * (RECENT_DAYS / USUAL_DAYS)
+        ),
+        "account_active_users_14d": _number(
+            trailing(block.presence.active_users, RECENT_DAYS)[:, account]
+        ),
+        "account_activation_rate": _rate(block.numbers["activation_rate"][:, account]),
         "window_days": _same(fleet.window_days, shape),
         "activation_rate": _number(rate),
         "is_benchmark_thin": _flat(np.broadcast_to(fleet.is_user_benchmark_thin[:, None], shape)),
@@ -556,6 +628,7 @@ RATES = frozenset(
         "activation_rate",
         "user_activation_rate",
         "readiness_rate",
+        "top_user_share",
     }
 )
 """The numbers of a block that are millionths."""

@@ -16,6 +16,7 @@ import polars as pl
 
 from orchestration.signals.evidence import evidence_texts
 from orchestration.signals.facts import FACTS, KEYS, Entity
+from orchestration.signals.history import SEVERITIES
 from orchestration.signals.weeks import (
     BASELINE_GAP_WEEKS,
     BASELINE_WEEKS,
@@ -486,6 +487,296 @@ def _trial_ready_for_sales(given: Parameters) -> Finding:
     )
 
 
+def _value_drift(given: Parameters) -> Finding:
+    """As busy as ever, but away from what the product is valued for.
+
+    Either readiness came down from where it was, or the events of the flagship steps have nearly
+    stopped; steps with an expiry notice the latter only weeks later.
+    """
+    drop = pl.col("readiness_peak_56d") - pl.col("readiness_rate")
+    usual = pl.col("value_usual_28d")
+    has_stopped = (usual >= given["min_value_events"]) & (
+        pl.col("value_count_28d") <= given["max_value_ratio"] * usual
+    )
+    return Finding(
+        scope=_is_under_contract(given["contract_grace_days"]),
+        condition=(pl.col("use_ratio_28d") >= given["min_use_ratio"])
+        & pl.any_horizontal(
+            (drop >= given["min_readiness_drop"]).fill_null(value=False),
+            has_stopped.fill_null(value=False),
+        ),
+        evidence={
+            "account_status": pl.col("account_status"),
+            "readiness_rate": pl.col("readiness_rate"),
+            "readiness_peak_56d": pl.col("readiness_peak_56d"),
+            "value_count_28d": pl.col("value_count_28d"),
+            "value_usual_28d": _rounded("value_usual_28d"),
+            **_use(28),
+            "missing_steps": _step_keys("missing_steps"),
+            "event_movers": pl.col("event_movers"),
+            "user_movers": pl.col("user_movers"),
+        },
+        sentence=pl.format(
+            "As busy as ever ({} of the expected use), but readiness is {} after {}, and flagship "
+            "events came {} times in 28 days instead of {}{}.",
+            percent(pl.col("use_ratio_28d")),
+            percent(pl.col("readiness_rate")),
+            percent(pl.col("readiness_peak_56d")),
+            pl.col("value_count_28d"),
+            number(usual),
+            _mover_clause(),
+        ),
+    )
+
+
+def _flagship_unused(given: Parameters) -> Finding:
+    """In use for long, and a feature that makes it worth the price was hardly ever touched."""
+    missing = _flagships_missing(given["max_flagship_user_rate"])
+    age_days = _days_since("first_seen_date") + 1
+    lowest = pl.col("flagship_rates").list.get(0, null_on_oob=True)
+    return Finding(
+        scope=_is_under_contract(given["contract_grace_days"]),
+        condition=(lowest <= given["max_flagship_user_rate"])
+        & (age_days >= given["min_age_days"])
+        & (pl.col("used_28d") > 0),
+        evidence={
+            "account_status": pl.col("account_status"),
+            "age_days": age_days,
+            "user_count": pl.col("user_count"),
+            "used_28d": pl.col("used_28d"),
+            "missing_flagship_steps": missing,
+        },
+        sentence=pl.format(
+            "With the product for {}, and never got to: {}.",
+            counted(age_days, "day", "days"),
+            _names(missing),
+        ),
+    )
+
+
+def _champion_gone(given: Parameters) -> Finding:
+    """The user who made half of the points fell silent, while the others go on."""
+    share = pl.col("silent_top_share")
+    return Finding(
+        scope=_is_under_contract(given["contract_grace_days"]),
+        condition=(share >= given["min_top_share"])
+        & (pl.col("others_ratio") >= given["min_others_ratio"])
+        & (pl.col("user_count") >= given["min_user_count"])
+        & (pl.col("used_28d") >= given["min_used_days"]),
+        evidence={
+            "account_status": pl.col("account_status"),
+            "silent_top_share": share,
+            "others_ratio": pl.col("others_ratio"),
+            "user_count": pl.col("user_count"),
+            "used_28d": pl.col("used_28d"),
+            "active_user_count": pl.col("active_user_count"),
+            "user_movers": pl.col("user_movers"),
+        },
+        sentence=pl.format(
+            "{} had {} of the account's points and has had none for 14 days; "
+            "the others are at {} of what they did.",
+            pl.col("user_movers").list.first().struct.field("name").fill_null("The busiest user"),
+            percent(share),
+            percent(pl.col("others_ratio")),
+        ),
+    )
+
+
+def _single_user_dependency(given: Parameters) -> Finding:
+    """Several people could use it, one does."""
+    share = pl.col("top_user_share")
+    return Finding(
+        scope=_is_under_contract(given["contract_grace_days"]),
+        condition=(share >= given["min_top_share"])
+        & (pl.col("user_count") >= given["min_user_count"])
+        & (pl.col("used_28d") >= given["min_used_days"]),
+        evidence={
+            "account_status": pl.col("account_status"),
+            "top_user_share": share,
+            "user_count": pl.col("user_count"),
+            "active_user_count": pl.col("active_user_count"),
+            "used_28d": pl.col("used_28d"),
+            "window_days": pl.col("window_days"),
+            "user_movers": pl.col("user_movers"),
+        },
+        sentence=pl.format(
+            "One user makes {} of the points; {} others could.",
+            percent(share),
+            pl.col("user_count") - 1,
+        ),
+    )
+
+
+def _trial_stalled(given: Parameters) -> Finding:
+    """Half of the trial is over and it never got going."""
+    trial_days = (pl.col("trial_ends_date") - pl.col("first_seen_date")).dt.total_days()
+    gone_days = _days_since("first_seen_date")
+    days_left = _days_until("trial_ends_date")
+    return Finding(
+        scope=_is_on_trial(),
+        condition=(gone_days >= given["min_trial_share"] * trial_days)
+        & (gone_days >= given["min_trial_days"])
+        & (pl.col("readiness_rate") <= given["max_readiness_rate"]),
+        evidence={
+            "first_seen_date": pl.col("first_seen_date"),
+            "trial_ends_date": pl.col("trial_ends_date"),
+            "trial_days_left": days_left,
+            "readiness_rate": pl.col("readiness_rate"),
+            "active_day_count_14d": pl.col("active_day_count_14d"),
+            "user_count": pl.col("user_count"),
+            "active_user_count": pl.col("active_user_count"),
+            "missing_steps": _step_keys("missing_steps"),
+        },
+        sentence=pl.format(
+            "{} into the trial, which ends {}: {} ready, in use on {} of the last 14 days{}.",
+            counted(gone_days, "day", "days"),
+            days_ahead(days_left),
+            percent(pl.col("readiness_rate")),
+            pl.col("active_day_count_14d"),
+            _missing_clause(),
+        ),
+    )
+
+
+def _renewal_at_risk(given: Parameters) -> Finding:
+    """The contract ends soon, and another risk is open."""
+    days_left = _days_until("contract_ends_date")
+    return Finding(
+        scope=_is_live() & (days_left >= 0),
+        condition=(days_left <= given["max_days_left"])
+        & (pl.col("open_risk_level") >= given["min_other_severity"]),
+        evidence={
+            "account_status": pl.col("account_status"),
+            "contract_ends_date": pl.col("contract_ends_date"),
+            "contract_days_left": days_left,
+            "other_severity": pl.col("open_risk_level"),
+            **_use(28),
+            "readiness_rate": pl.col("readiness_rate"),
+        },
+        sentence=pl.format(
+            "The contract ends {}, and a risk is open that is {} severe.",
+            days_ahead(days_left),
+            pl.when(pl.col("open_risk_level") >= len(SEVERITIES))
+            .then(pl.lit("highly"))
+            .when(pl.col("open_risk_level") > 1)
+            .then(pl.lit("moderately"))
+            .otherwise(pl.lit("mildly")),
+        ),
+    )
+
+
+def _upsell_ready(given: Parameters) -> Finding:
+    """More use than expected, activated, and hardly a seat left."""
+    full = (
+        pl.when(pl.col("seat_count") > 0)
+        .then(pl.col("user_count") / pl.col("seat_count"))
+        .round(6, mode="half_away_from_zero")
+    )
+    return Finding(
+        scope=pl.col("account_status") == "paid",
+        condition=(pl.col("use_ratio_28d") >= given["min_use_ratio"])
+        & (pl.col("use_surprise_28d") <= -given["min_rise_surprise"])
+        & (pl.col("readiness_rate") >= given["min_readiness_rate"])
+        & (full >= given["min_seat_share"]),
+        evidence={
+            "seat_count": pl.col("seat_count"),
+            "user_count": pl.col("user_count"),
+            "seat_share": full,
+            **_use(28),
+            "readiness_rate": pl.col("readiness_rate"),
+            **_level(),
+            "event_movers": pl.col("event_movers"),
+        },
+        sentence=pl.format(
+            "{} of {} seats are taken, {} ready, and use is {} of what was expected{}.",
+            pl.col("user_count"),
+            pl.col("seat_count"),
+            percent(pl.col("readiness_rate")),
+            percent(pl.col("use_ratio_28d")),
+            _mover_clause(),
+        ),
+    )
+
+
+def _social_proof(given: Parameters) -> Finding:
+    """Near the top of the fleet for months, activated, and nothing is wrong."""
+    score = _trusted("engagement_score", "is_benchmark_thin")
+    return Finding(
+        scope=pl.col("account_status") == "paid",
+        condition=(score >= given["min_engagement_score"])
+        & (pl.col("readiness_rate") >= given["min_readiness_rate"])
+        & (pl.col("open_risk_level") == 0),
+        evidence={
+            "engagement_score": score,
+            "window_days": pl.col("window_days"),
+            "readiness_rate": pl.col("readiness_rate"),
+            "active_user_count": pl.col("active_user_count"),
+            "user_count": pl.col("user_count"),
+            "contract_started_date": pl.col("contract_started_date"),
+        },
+        sentence=pl.format(
+            "Engagement score {} after {} above {} and {} ready, no risk open.",
+            number(score),
+            counted(pl.lit(int(given["min_days"])), "day", "days"),
+            number(pl.lit(float(given["min_engagement_score"]))),
+            percent(pl.col("readiness_rate")),
+        ),
+    )
+
+
+def _user_fading(given: Parameters) -> Finding:
+    """Somebody who came often hardly comes any more, while the account goes on."""
+    usual = pl.col("usual_active_days_14d")
+    others = pl.col("account_active_users_14d") - pl.col("active_day_count_14d")
+    return Finding(
+        scope=_is_live(),
+        condition=(usual >= given["min_usual_days"])
+        & (pl.col("active_day_count_14d") <= given["max_share"] * usual)
+        & (others >= given["min_others_days"]),
+        evidence={
+            "account_status": pl.col("account_status"),
+            "active_day_count_14d": pl.col("active_day_count_14d"),
+            "usual_active_days_14d": _rounded("usual_active_days_14d"),
+            "others_active_days_14d": others,
+            "last_seen_date": pl.col("last_seen_date"),
+        },
+        sentence=pl.format(
+            "Active on {} of the last 14 days instead of {}; last seen {}.",
+            pl.col("active_day_count_14d"),
+            number(usual),
+            days_ago(_days_since("last_seen_date")),
+        ),
+    )
+
+
+def _onboarding_gap(given: Parameters) -> Finding:
+    """The account is set up, this member still comes, and was never shown the rest."""
+    rate = pl.col("activation_rate")
+    return Finding(
+        scope=_is_live(),
+        condition=(pl.col("account_activation_rate") >= given["min_account_activation_rate"])
+        & (rate <= given["max_activation_rate"])
+        & (pl.col("member_days") >= given["min_member_days"])
+        & (pl.col("active_day_count_14d") >= given["min_active_days"]),
+        evidence={
+            "account_status": pl.col("account_status"),
+            "account_activation_rate": pl.col("account_activation_rate"),
+            "activation_rate": rate,
+            "member_days": pl.col("member_days"),
+            "active_day_count_14d": pl.col("active_day_count_14d"),
+            "last_seen_date": pl.col("last_seen_date"),
+        },
+        sentence=pl.format(
+            "{} activated after {} in an account that is {} activated; "
+            "active on {} of the last 14 days.",
+            percent(rate),
+            counted(pl.col("member_days"), "day", "days"),
+            percent(pl.col("account_activation_rate")),
+            pl.col("active_day_count_14d"),
+        ),
+    )
+
+
 def _champion(given: Parameters) -> Finding:
     """A user near the top of the fleet, on many days, who knows the product.
 
@@ -590,6 +881,84 @@ RULES: dict[str, Rule] = {
             judge=_stalled_activation,
         ),
         Rule(
+            key="value_drift",
+            entity="account",
+            kind="risk",
+            parameters={
+                "min_readiness_drop": 0.15,
+                "min_value_events": 8,
+                "max_value_ratio": 0.3,
+                "min_use_ratio": 0.8,
+                "contract_grace_days": 30,
+                **PERSISTENCE,
+                "min_days": 3,
+            },
+            judge=_value_drift,
+            rests_on_usage=True,
+        ),
+        Rule(
+            key="flagship_unused",
+            entity="account",
+            kind="risk",
+            parameters={
+                "max_flagship_user_rate": 0,
+                "min_age_days": 90,
+                "contract_grace_days": 30,
+                **PERSISTENCE,
+                "min_days": 7,
+            },
+            judge=_flagship_unused,
+        ),
+        Rule(
+            key="champion_gone",
+            entity="account",
+            kind="risk",
+            parameters={
+                "min_top_share": 0.5,
+                "min_others_ratio": 0.5,
+                "min_user_count": 4,
+                "min_used_days": 8,
+                "contract_grace_days": 30,
+                **PERSISTENCE,
+            },
+            judge=_champion_gone,
+            rests_on_usage=True,
+        ),
+        Rule(
+            key="single_user_dependency",
+            entity="account",
+            kind="risk",
+            parameters={
+                "min_top_share": 0.8,
+                "min_user_count": 4,
+                "min_used_days": 8,
+                "contract_grace_days": 30,
+                **PERSISTENCE,
+                "min_days": 14,
+            },
+            judge=_single_user_dependency,
+            rests_on_usage=True,
+        ),
+        Rule(
+            key="trial_stalled",
+            entity="account",
+            kind="risk",
+            parameters={
+                "min_trial_share": 0.5,
+                "min_trial_days": 7,
+                "max_readiness_rate": 0.4,
+                **PERSISTENCE,
+            },
+            judge=_trial_stalled,
+        ),
+        Rule(
+            key="renewal_at_risk",
+            entity="account",
+            kind="risk",
+            parameters={"max_days_left": 90, "min_other_severity": 1, **PERSISTENCE},
+            judge=_renewal_at_risk,
+        ),
+        Rule(
             key="trial_ready_for_sales",
             entity="account",
             kind="opportunity",
@@ -601,6 +970,59 @@ RULES: dict[str, Rule] = {
                 **PERSISTENCE,
             },
             judge=_trial_ready_for_sales,
+        ),
+        Rule(
+            key="upsell_ready",
+            entity="account",
+            kind="opportunity",
+            parameters={
+                "min_use_ratio": 1.15,
+                "min_rise_surprise": 1,
+                "min_readiness_rate": 0.7,
+                "min_seat_share": 0.9,
+                **PERSISTENCE,
+                "min_days": 3,
+            },
+            judge=_upsell_ready,
+        ),
+        Rule(
+            key="social_proof",
+            entity="account",
+            kind="opportunity",
+            parameters={
+                "min_engagement_score": 75,
+                "min_readiness_rate": 0.75,
+                **PERSISTENCE,
+                "min_days": 60,
+            },
+            judge=_social_proof,
+        ),
+        Rule(
+            key="user_fading",
+            entity="user",
+            kind="risk",
+            parameters={
+                "min_usual_days": 5,
+                "max_share": 0.2,
+                "min_others_days": 5,
+                **PERSISTENCE,
+                "min_days": 3,
+            },
+            judge=_user_fading,
+            rests_on_usage=True,
+        ),
+        Rule(
+            key="onboarding_gap",
+            entity="user",
+            kind="opportunity",
+            parameters={
+                "min_account_activation_rate": 0.8,
+                "max_activation_rate": 0.5,
+                "min_member_days": 14,
+                "min_active_days": 2,
+                **PERSISTENCE,
+            },
+            judge=_onboarding_gap,
         ),
         Rule(
             key="champion",

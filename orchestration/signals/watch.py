@@ -4,7 +4,7 @@ What belongs here: how rules, facts and histories come together, for one block. 
 a rule says, how a fact is computed, reading and writing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ import polars as pl
 from orchestration.signals.facts import Block, Entity, Fleet, account_days, levels_at, user_days
 from orchestration.signals.flags import RULES, Rule, RuleDial
 from orchestration.signals.history import SEVERITIES, Persistence, follow
+
+OPEN_RISKS = "open_risk_level"
+"""The fact that only other rules can tell."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,26 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
         for dial in dials
         if dial.is_enabled and RULES[dial.flag_key].entity == entity
     ]
+    # Rules about open risks come last; they see what the others found.
+    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in rule.judged]
+    watched = _follow(block, fleet, frame, first)
+    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in rule.judged]
+    if later:
+        risks = [found.level for found in watched if found.rule.kind == "risk"]
+        worst = np.maximum.reduce([np.zeros(shape, dtype=np.uint8), *risks])
+        seen = frame.with_columns(pl.Series(OPEN_RISKS, np.ravel(worst).astype(np.int64)))
+        watched += _follow(block, fleet, seen, later)
+    return watched
+
+
+def _follow(
+    block: Block, fleet: Fleet, frame: pl.DataFrame, chosen: Sequence[tuple[Rule, RuleDial]]
+) -> list[Watched]:
+    if not chosen:
+        return []
+    entity = chosen[0][0].entity
+    keys = block.keys if entity == "account" else block.users.keys
+    shape = (block.span.count, keys.height)
     truths = _truths(frame, chosen)
     watched = []
     for rule, dial in chosen:
