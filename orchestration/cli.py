@@ -115,6 +115,25 @@ def query(sql: str, warehouse: Path | None, form: str, limit: int | None, work: 
 
 
 @cli.command()
+@WAREHOUSE
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+)
+def backtest(warehouse: Path | None, form: str) -> None:
+    """Show how often every flag was right on the warehouse's own history."""
+    from orchestration import report
+
+    settings = Settings.resolve(warehouse=warehouse)
+    if not settings.published_db.exists():
+        raise RunError(f"nothing is published in {settings.warehouse} yet: accountpulse run")
+    report.print_query(settings.published_db, report.BACKTEST, form, limit=None)
+
+
+@cli.command()
 @click.option("--accounts", type=click.IntRange(min=1), required=True, help="Accounts to make.")
 @click.option("--days", type=click.IntRange(min=1), required=True, help="Days of history.")
 @click.option("--events", type=click.IntRange(min=1), help="About so many events.")

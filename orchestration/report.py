@@ -48,6 +48,28 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+BACKTEST = """
+    select
+        flag_key,
+        horizon_days as days,
+        verdict,
+        checked_count as checks,
+        outcome_account_count as outcomes,
+        flagged_count as flagged,
+        round(100 * base_rate, 1) as "base %",
+        round(100 * precision, 1) as "right %",
+        round(100 * recall, 1) as "found %",
+        round(lift, 2) as lift,
+        round(lift_low, 2) as low,
+        round(lift_high, 2) as high,
+        median_lead_days as lead,
+        round(100 * never_flagged_share, 1) as "stayers flagged %"
+    from flag_performance
+    order by kind desc, flag_key, horizon_days
+"""
+"""How often each flag was right, as a person reads it."""
+
+
 def print_query(path: Path, sql: str, form: str, limit: int | None) -> None:
     """Prints what a query says.
 

@@ -20,7 +20,7 @@ from orchestration.project import CHECKOUT
 from orchestration.simulate import simulate
 
 AS_OF = "2026-03-01"
-MARTS = 23
+MARTS = 24
 
 
 def environment(**further: str) -> dict[str, str]:

@@ -204,6 +204,7 @@ def test_a_warehouse_without_accounts_has_empty_tables(
         built = build_flags(opened, date(2020, 1, 1), DIALS)
     assert {name: rows.height for name, rows in built.items()} == {
         "flag_history": 0,
+        "flag_performance": 0,
         "account_flags": 0,
         "user_flags": 0,
     }
@@ -251,6 +252,79 @@ def test_who_lives_without_a_story_is_left_alone(raw: Path, built: dict[str, pl.
     assert sum(len(account["unexpected_flags"]) for account in truths) > 50
 
 
+def test_every_rule_is_judged_on_every_horizon(built: dict[str, pl.DataFrame]) -> None:
+    record = built["flag_performance"]
+    rules = {dial.flag_key for dial in DIALS.flag_rules} | {"any_high_risk"}
+    assert set(record.select("flag_key", "horizon_days").rows()) == {
+        (rule, days) for rule in rules for days in (28, 56, 90)
+    }
+    outcome = dict(record.select("flag_key", "outcome").rows())
+    assert (outcome["dormant"], outcome["upsell_ready"]) == ("canceled", "grown")
+    assert set(record["verdict"]) == {"not_enough_outcomes"}  # a few dozen accounts prove nothing
+    assert record["lift"].null_count() == record.height
+    for name in ("account_flags", "user_flags"):
+        assert set(built[name]["verdict"]) == {"not_enough_outcomes"}
+
+
+def test_checks_and_outcomes_are_counted_as_in_sql(
+    built: dict[str, pl.DataFrame], connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Mondays of live accounts with 28 days to come, and departures within them."""
+    expected = connection.execute(
+        """
+        with checks as (
+            select account_id, date from marts.account_activation_daily
+            where account_status in ('paid', 'trial', 'unknown') and isodow(date) = 1
+                and date <= ?::date - 28
+        ),
+        gone as (
+            select account_id, min(date) as date from marts.account_activation_daily
+            where account_status = 'canceled' group by 1
+        )
+        select
+            count(*),
+            count(*) filter (where gone.date > checks.date and gone.date <= checks.date + 28),
+            count(distinct gone.account_id)
+                filter (where gone.date > checks.date and gone.date <= checks.date + 28)
+        from checks left join gone on checks.account_id = gone.account_id
+        """,
+        [LAST],
+    ).fetchall()[0]
+    record = built["flag_performance"].filter(
+        (pl.col("flag_key") == "dormant") & (pl.col("horizon_days") == 28)
+    )
+    counts = ("checked_count", "outcome_count", "outcome_account_count")
+    assert record.select(counts).row(0) == expected
+    assert expected[2] >= 3
+
+
+def test_a_rule_that_does_not_work_may_be_muted(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = '""mute_if_no_better_than_chance"": '
+    for path in SEEDS.glob("*.csv"):
+        text = path.read_text()
+        if path.stem == "flag_rules":
+            rows = text.splitlines()
+            rows = [
+                r.replace(f"{mute}false", f"{mute}true") if "dormant," in r else r for r in rows
+            ]
+            text = "\n".join(rows) + "\n"
+        (tmp_path / path.name).write_text(text)
+    dials = load_dials(tmp_path)
+    assert "dormant" in build_flags(connection, LAST, dials)["account_flags"]["flag_key"]
+    judged = signals.judge_flags
+
+    def of_no_use(*arguments: Any) -> pl.DataFrame:  # noqa: ANN401 - as they come
+        return judged(*arguments).with_columns(verdict=pl.lit("no_better_than_chance"))
+
+    monkeypatch.setattr(signals, "judge_flags", of_no_use)
+    built = build_flags(connection, LAST, dials)
+    assert "dormant" not in built["account_flags"]["flag_key"]
+    assert "dormant" in built["flag_history"]["flag_key"]
+    assert "stalled_activation" in built["account_flags"]["flag_key"]
+
+
 def materialize(warehouse: Warehouse) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [signals.flags],
@@ -271,4 +345,4 @@ def test_the_asset_writes_all_tables_with_counts_and_checks(
         if event.asset_key
     }
     assert counts == {name: rows.height for name, rows in built.items()}
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 3
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 4

@@ -892,7 +892,8 @@ def test_evidence_is_one_json_text_with_sorted_keys() -> None:
         '"active_day_count": 21, "as_of_date": "2026-03-31", "dial_fingerprint": "f00d", '
         '"engagement_score": 96.2, "last_seen_date": "2026-03-30", "parameters": '
         '{"close_after_days": 14, "cooldown_days": 28, "min_activation_rate": 0.75, '
-        '"min_active_day_count": 10, "min_days": 2, "min_engagement_score": 90}, '
+        '"min_active_day_count": 10, "min_days": 2, "min_engagement_score": 90, '
+        '"mute_if_no_better_than_chance": false}, '
         '"window_days": 30}'
     )
 

@@ -31,6 +31,7 @@ SIGNALS = {
     "account_flags",
     "account_score_trends",
     "flag_history",
+    "flag_performance",
     "user_flags",
     "user_score_trends",
 }

@@ -42,6 +42,7 @@ MOST_MOVED = 3
 
 READS = (
     "intermediate.int_account_contracts",
+    "intermediate.int_account_states",
     "intermediate.int_activation_movements",
     "intermediate.int_event_days",
     "intermediate.int_event_key_days",
@@ -340,6 +341,62 @@ COLLAPSES = """
     where is_collapsed and date_day between $first_date and $as_of
 """
 
+OUTCOMES = """
+    with
+
+    statuses as (
+
+        select
+            account_id,
+            account_status,
+            lag(account_status) over (partition by account_id order by valid_from) as before,
+            valid_from
+        from intermediate.int_account_states
+
+    ),
+
+    amounts as (
+
+        select
+            account_id,
+            trait_count,
+            lag(trait_count) over (partition by account_id, trait order by valid_from) as before,
+            valid_from
+        from intermediate.int_account_contracts
+        where trait in ('seats', 'mrr')
+
+    ),
+
+    outcomes as (
+
+        select account_id, 'canceled' as outcome, valid_from
+        from statuses
+        where account_status = 'canceled' and before is distinct from 'canceled'
+
+        union
+
+        select account_id, 'grown' as outcome, valid_from
+        from statuses
+        where account_status = 'paid' and before = 'trial'
+
+        union
+
+        select account_id, 'grown' as outcome, valid_from
+        from amounts
+        where trait_count > before
+
+    )
+
+    select
+        signal_accounts.account,
+        date_diff('day', $first_date, outcomes.valid_from) as day,
+        outcomes.outcome
+    from outcomes
+    inner join signal_accounts on outcomes.account_id = signal_accounts.account_id
+    where outcomes.valid_from between $first_date and $as_of
+    order by 1, 2, 3
+"""
+
 DETAILS_OF: Mapping[Entity, Mapping[str, str]] = {
     "account": {
         "missing_steps": """
@@ -542,6 +599,12 @@ class FactReader:
             step = max(1, PART_CELLS // self.span.count)
             for start in range(0, high - low, step):
                 yield block.part(slice(start, min(start + step, high - low)))
+
+    def outcomes(self) -> pl.DataFrame:
+        """Read what became of the accounts: `account`, `day` and `outcome`."""
+        bounds = {"first_date": self.span.first_date, "as_of": self.as_of}
+        found: pl.DataFrame = self.connection.sql(OUTCOMES, params=bounds).pl()
+        return found
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         """Cut the accounts so that a block's days of accounts and of users fit in memory."""

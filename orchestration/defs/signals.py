@@ -17,8 +17,9 @@ from orchestration.defs.signal_facts import READS, FactReader
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
 from orchestration.signals.facts import Entity
-from orchestration.signals.flags import describe
+from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
+from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, judge_flags
 from orchestration.signals.trends import score_trends
 from orchestration.signals.watch import Watched, watch
 from orchestration.signals.weeks import HISTORY_WEEKS, WEEK_DAYS
@@ -119,15 +120,25 @@ def build_flags(
         dials: The rules, and the fingerprint for the evidence.
 
     Returns:
-        The rows of `flag_history`, `account_flags` and `user_flags`, by name.
+        The rows of `flag_history`, `flag_performance`, `account_flags` and `user_flags`, by name.
     """
     reader = FactReader(connection, as_of)
     fleet = reader.fleet()
     found: dict[str, list[Watched]] = {}
+    checked: list[Checked] = []
     for block in reader.blocks():
-        for entity in ENTITIES:
-            for watched in watch(block, fleet, entity, dials.flag_rules):
-                found.setdefault(watched.rule.key, []).append(watched)
+        followed = [
+            watched
+            for entity in ENTITIES
+            for watched in watch(block, fleet, entity, dials.flag_rules)
+        ]
+        checked.append(check(block, followed))
+        for watched in followed:
+            found.setdefault(watched.rule.key, []).append(watched.without_days())
+    performance = tables.frame_of(tables.FLAG_PERFORMANCE)
+    if checked:
+        chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
+        performance = judge_flags(checked, chosen, reader.outcomes(), reader.span, as_of)
     histories = [
         _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
         for parts in found.values()
@@ -140,12 +151,26 @@ def build_flags(
         schema={"flag_key": pl.String, "title": pl.String, "playbook": pl.String},
         orient="row",
     )
+    record = performance.filter(pl.col("horizon_days") == TOLD_HORIZON).select(
+        "flag_key", "precision", "verdict"
+    )
+    muted = [
+        dial.flag_key
+        for dial in dials.flag_rules
+        if RULES[dial.flag_key].given(dial)["mute_if_no_better_than_chance"]
+    ]
+    is_muted = pl.col("flag_key").is_in(muted) & (pl.col("verdict") == "no_better_than_chance")
     is_open = (
         history.filter(pl.col("closed_date").is_null())
         .join(told, on="flag_key")
+        .join(record, on="flag_key", how="left")
+        .filter(is_muted.fill_null(value=False).not_())
         .with_columns(as_of_date=pl.lit(as_of, dtype=pl.Date))
     )
-    return {tables.FLAG_HISTORY.name: history} | {
+    return {
+        tables.FLAG_HISTORY.name: history,
+        tables.FLAG_PERFORMANCE.name: performance,
+    } | {
         table.name: is_open.filter(pl.col("entity") == entity)
         .select(column.name for column in table.columns)
         .sort(*table.key)
@@ -321,7 +346,12 @@ account_score_trends = _marts(
     reads=("intermediate.int_point_days", "marts.account_engagement", "marts.accounts"),
 )
 
-FLAG_TABLES = (tables.FLAG_HISTORY, tables.ACCOUNT_FLAGS, tables.USER_FLAGS)
+FLAG_TABLES = (
+    tables.FLAG_HISTORY,
+    tables.FLAG_PERFORMANCE,
+    tables.ACCOUNT_FLAGS,
+    tables.USER_FLAGS,
+)
 
 
 def _flags(

@@ -36,8 +36,10 @@ PERSISTENCE: Parameters = {
     "min_days": 1,
     "close_after_days": 7,
     "cooldown_days": 28,
+    "mute_if_no_better_than_chance": False,
 }
-"""What every rule has besides its own thresholds: see `history.Persistence`."""
+"""What every rule has besides its own thresholds: see `history.Persistence`, and whether its open
+flags are held back where its track record is no better than chance."""
 
 FLEET_FELL_RATIO = 0.8
 """Where peers use at most this share of what they did, part of a fall may be everybody's."""

@@ -155,6 +155,18 @@ _EVIDENCE = Column(
     "JSON object: the facts of the day on which it opened, the rule's parameters and the "
     "fingerprint of the dials.",
 )
+_PRECISION = Column(
+    "precision",
+    NUMBER,
+    "Share of this rule's checks with an open flag that were followed by its outcome within 28 "
+    "days, on this history; null without any.",
+)
+_VERDICT = Column(
+    "verdict",
+    TEXT,
+    "Track record of the rule at 28 days: works, no_better_than_chance or not_enough_outcomes "
+    "(fewer than 50 accounts).",
+)
 _DAYS_OPEN = Column("days_open", COUNT, "On how many days it has been open.")
 _RELAPSES = Column(
     "relapse_count", COUNT, "How often it closed and came back within the rule's cooldown_days."
@@ -169,8 +181,10 @@ _FLAG = (
     _SENTENCE,
     _EVIDENCE,
     Column("playbook", TEXT, "What to do about it, as the dial flag_rules says."),
+    _VERDICT,
     _DAYS_OPEN,
     _RELAPSES,
+    _PRECISION,
     _OPENED,
     _AS_OF,
 )
@@ -220,5 +234,54 @@ FLAG_HISTORY = Table(
         _RELAPSES,
         _OPENED,
         Column("closed_date", DATE, "The day on which it closed last; null while it is open."),
+    ),
+)
+FLAG_PERFORMANCE = Table(
+    name="flag_performance",
+    description="One row per flag and horizon: how often the rule was right on this history, "
+    "checked every Monday with what was known then.",
+    key=("flag_key", "horizon_days"),
+    columns=(
+        Column("flag_key", TEXT, "The rule; any_high_risk: all account risks of high severity."),
+        _KIND,
+        Column(
+            "outcome",
+            TEXT,
+            "What makes the flag right: canceled (risks), or grown: started to pay, more seats or "
+            "more revenue (opportunities). A flag of a user is judged by its account.",
+        ),
+        Column(
+            "verdict",
+            TEXT,
+            "works: the interval of the lift lies above 1, and shuffled outcomes would hardly do "
+            "as well; no_better_than_chance; not_enough_outcomes: fewer than 50 accounts.",
+        ),
+        Column("horizon_days", COUNT, "Days after the check within which the outcome counts."),
+        Column("checked_count", COUNT, "Checks of live accounts whose horizon is over."),
+        Column("flagged_count", COUNT, "Of them, with the flag open."),
+        Column("outcome_count", COUNT, "Of them, followed by the outcome."),
+        Column("outcome_account_count", COUNT, "Accounts with such an outcome."),
+        Column("hit_count", COUNT, "Flagged and followed by the outcome."),
+        Column("precision", NUMBER, "hit_count / flagged_count; null without flags."),
+        Column("recall", NUMBER, "hit_count / outcome_count; null without outcomes."),
+        Column("base_rate", NUMBER, "outcome_count / checked_count; null without checks."),
+        Column("lift", NUMBER, "precision / base_rate; null where outcomes are too few."),
+        Column("lift_low", NUMBER, "Lower end of the lift's 95 % interval, resampled by account."),
+        Column("lift_high", NUMBER, "Upper end of the lift's 95 % interval."),
+        Column(
+            "p_value", NUMBER, "Chance of as many hits with outcomes shuffled between accounts."
+        ),
+        Column(
+            "median_lead_days",
+            NUMBER,
+            "Days from the first flagged check within the horizon to the outcome, median over "
+            "accounts.",
+        ),
+        Column(
+            "never_flagged_share",
+            NUMBER,
+            "Share of the accounts without any outcome that were flagged at least once.",
+        ),
+        _AS_OF,
     ),
 )

@@ -5,7 +5,7 @@ a rule says, how a fact is computed, reading and writing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,10 @@ class Watched:
     dial: RuleDial
     opened: pl.DataFrame
     level: npt.NDArray[np.uint8]
+
+    def without_days(self) -> "Watched":
+        """The flags alone, which is little, when the days have been looked at."""
+        return replace(self, level=self.level[:0])
 
 
 def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial]) -> list[Watched]:

@@ -12,13 +12,13 @@ contracts as (
     select
         account_id,
         trait,
-        case when trait = 'seats' then cast(trait_value as bigint) end as trait_count,
+        case when trait in ('seats', 'mrr') then cast(trait_value as bigint) end as trait_count,
         case
-            when trait <> 'seats' then {{ reporting_date(utc_timestamp('trait_value')) }}
+            when trait not in ('seats', 'mrr') then {{ reporting_date(utc_timestamp('trait_value')) }}
         end as trait_date,
         valid_from
     from traits
-    where trait in ('seats', 'trial_ends_at', 'contract_started_at', 'contract_ends_at')
+    where trait in ('seats', 'mrr', 'trial_ends_at', 'contract_started_at', 'contract_ends_at')
 
 )
 

@@ -1,0 +1,140 @@
+"""Track record: which checks flags are judged on, and how the judgement is told as a table.
+
+What belongs here: the days that are checked, who could still have the outcome, which outcome counts
+for which kind of flag, a row per flag and horizon. What does not: the counting and its statistics,
+which are `performance`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from orchestration.signals import tables
+from orchestration.signals.facts import Block, Span
+from orchestration.signals.flags import Kind, Rule
+from orchestration.signals.history import SEVERITIES
+from orchestration.signals.performance import History, Performance, evaluate, next_outcomes
+from orchestration.signals.watch import Watched
+
+Bools = npt.NDArray[np.bool_]
+
+CHECK_WEEKDAY = 3
+"""Checks are on Mondays, whatever the as-of date: 1970 began three days after one."""
+
+WEEK = 7
+TOLD_HORIZON = 28
+"""The horizon whose precision and verdict open flags carry."""
+
+ANY_HIGH_RISK = "any_high_risk"
+"""All risks of accounts whose rule is of high severity, taken together."""
+
+OUTCOMES: Mapping[Kind, str] = {"risk": "canceled", "opportunity": "grown"}
+"""A risk is right when the account cancels; an opportunity when it starts to pay or pays more."""
+
+
+def check_days(span: Span) -> npt.NDArray[np.int64]:
+    """Give the indices of the days on which flags are checked."""
+    return np.flatnonzero((span.dates + CHECK_WEEKDAY) % WEEK == 0).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a block's checks showed, arrays of shape (accounts, checks).
+
+    Attributes:
+        at_risk: The account was a live customer.
+        flagged: By rule, whether a flag was open; one of a user counts for the account.
+    """
+
+    at_risk: Bools
+    flagged: Mapping[str, Bools]
+
+
+def check(block: Block, watched: Iterable[Watched]) -> Checked:
+    """Look at a block's flags on the days of the checks."""
+    days = check_days(block.span)
+    flagged = {}
+    for found in watched:
+        is_open = found.level[days] > 0
+        if found.rule.entity == "user":
+            accounts, starts = np.unique(block.users.account, return_index=True)
+            any_user = np.zeros((len(days), block.keys.height), dtype=bool)
+            if len(starts):
+                any_user[:, accounts] = np.logical_or.reduceat(is_open, starts, axis=1)
+            is_open = any_user
+        flagged[found.rule.key] = is_open.T
+    return Checked(at_risk=block.presence.is_live[days].T, flagged=flagged)
+
+
+def judge_flags(
+    checked: list[Checked],
+    chosen: Mapping[str, tuple[Rule, str]],
+    outcomes: pl.DataFrame,
+    span: Span,
+    as_of: date,
+) -> pl.DataFrame:
+    """Say how often every rule was right.
+
+    Args:
+        checked: Of all blocks, in the order of the accounts.
+        chosen: By flag key its rule and the severity that its dial gives it.
+        outcomes: `account` (number), `day` (index) and `outcome` (of OUTCOMES).
+        span: The days.
+        as_of: The last day.
+
+    Returns:
+        The rows of `flag_performance`.
+    """
+    at_risk = np.concatenate([part.at_risk for part in checked])
+    days = check_days(span)
+    rows = []
+    for kind, outcome in OUTCOMES.items():
+        flags = {
+            key: np.concatenate([part.flagged[key] for part in checked])
+            for key, (rule, _) in chosen.items()
+            if rule.kind == kind
+        }
+        high = [
+            flags[key]
+            for key, (rule, severity) in chosen.items()
+            if rule.kind == kind == "risk"
+            and rule.entity == "account"
+            and severity == SEVERITIES[-1]
+        ]
+        if high:
+            flags[ANY_HIGH_RISK] = np.logical_or.reduce(high)
+        own = outcomes.filter(pl.col("outcome") == outcome)
+        history = History(
+            check_days=days,
+            at_risk=at_risk,
+            next_outcome=next_outcomes(
+                own["account"].to_numpy(), own["day"].to_numpy(), len(at_risk), days
+            ),
+            observed_until=span.count - 1,
+        )
+        rows += [
+            _row(key, kind, outcome, judged)
+            for key, results in evaluate(history, flags).items()
+            for judged in results
+        ]
+    columns = [column.name for column in tables.FLAG_PERFORMANCE.columns]
+    empty = tables.frame_of(tables.FLAG_PERFORMANCE)
+    if not rows:
+        return empty
+    return (
+        pl.DataFrame(rows, infer_schema_length=None)
+        .with_columns(as_of_date=pl.lit(as_of, dtype=pl.Date))
+        .select(columns)
+        .cast(empty.schema)
+        .sort("flag_key", "horizon_days")
+    )
+
+
+def _row(key: str, kind: Kind, outcome: str, judged: Performance) -> dict[str, Any]:
+    numbers = {name: getattr(judged, name) for name in judged.__slots__}
+    return {"flag_key": key, "kind": kind, "outcome": outcome, **numbers}
