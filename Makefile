@@ -39,6 +39,7 @@ lint: environment
 
 bench: environment
 	@$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python benchmarks/signals.py 100000 365
 
 dev: environment
 	@DAGSTER_HOME="$$($(BIN)/python -m orchestration.execution)" $(BIN)/dagster dev -h 127.0.0.1
