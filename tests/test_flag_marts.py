@@ -19,6 +19,7 @@ from orchestration.defs.resources import Warehouse
 from orchestration.defs.signals import build_flags
 from orchestration.dials import load_dials
 from orchestration.project import CHECKOUT, Settings
+from orchestration.signals.flags import RULES
 from orchestration.simulate import simulate
 
 SEEDS = CHECKOUT / "seeds"
@@ -46,8 +47,18 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> CompiledMarts:
     return CompiledMarts(tmp_path_factory.mktemp("compiled"))
 
 
-def warehouse_of(compiled: CompiledMarts, raw: Path, folder: Path, as_of: date) -> Warehouse:
-    """Build every SQL mart from the raw rows that were there by the end of a day."""
+def warehouse_of(
+    compiled: CompiledMarts, raw: Path, folder: Path, as_of: date, kept: str = "true"
+) -> Warehouse:
+    """Build every SQL mart from the raw rows that were there by the end of a day.
+
+    Args:
+        compiled: The models.
+        raw: The landing folder.
+        folder: Where the warehouse goes.
+        as_of: The last day.
+        kept: Which tracks are there, as a condition.
+    """
     folder.mkdir(exist_ok=True)
     with closing(duckdb.connect(str(folder / "work.duckdb"))) as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -61,7 +72,8 @@ def warehouse_of(compiled: CompiledMarts, raw: Path, folder: Path, as_of: date) 
             names = ", ".join(f'"{row[0]}"' for row in there if f'"{row[0]}"' in declared)
             connection.execute(
                 f"insert into raw.{table} by name select {names} from read_parquet('{files}') "
-                f"where {condition} and cast(timestamp as timestamp) < ?",
+                f"where {condition} and {kept if table == 'tracks' else True} "
+                "and cast(timestamp as timestamp) < ?",
                 [as_of + timedelta(days=1)],
             )
         for table, columns in compiled.dial_types.items():
@@ -112,6 +124,34 @@ def test_with_everything_later_removed_flags_and_history_of_a_day_are_the_same(
     assert known_then["flag_history"].height > 100
     for name, rows in known_then.items():
         assert_frame_equal(known_later[name], rows)
+
+
+def test_a_day_without_data_is_the_pipelines_fault(
+    connection: duckdb.DuckDBPyConnection,
+    built: dict[str, pl.DataFrame],
+    compiled: CompiledMarts,
+    raw: Path,
+    tmp_path: Path,
+) -> None:
+    gap = LAST - timedelta(days=2)
+    missing = f"not (cast(timestamp as date) = date '{gap}' and hash(id) % 10 > 0)"
+    broken = warehouse_of(compiled, raw, tmp_path / "gap", LAST, missing)
+    collapsed = "select date_day from intermediate.int_fleet_days where is_collapsed"
+    before = {day for (day,) in connection.execute(collapsed).fetchall()}
+    with closing(broken.connect()) as opened:
+        days = {day for (day,) in opened.execute(collapsed).fetchall()}
+        ((told,),) = opened.execute("select gap_day_count from ops.data_quality").fetchall()
+        history = build_flags(opened, LAST, DIALS)["flag_history"]
+    assert days == before | {gap}
+    assert told == len(days)
+    on_usage = [key for key, rule in RULES.items() if rule.rests_on_usage]
+    usage = history.filter(pl.col("flag_key").is_in(on_usage))
+    assert usage.height > 0
+    assert gap not in set(usage["opened_date"])
+    # Nobody became silent, or fell, because of it.
+    columns = ("account_id", "user_id", "flag_key")
+    whole = set(built["flag_history"].select(columns).rows())
+    assert {row for row in usage.select(columns).rows() if row not in whole} == set()
 
 
 def test_how_accounts_are_cut_into_blocks_changes_nothing(

@@ -30,6 +30,13 @@ events as (
 
 ),
 
+gaps as (
+
+    select count(case when is_collapsed then 1 end) as gap_day_count
+    from {{ ref('int_fleet_days') }}
+
+),
+
 received as (
 
     select
@@ -82,10 +89,12 @@ quality as (
         counted.unmapped_count,
         counted.bad_properties_count,
         ignored.ignored_status_count,
+        gaps.gap_day_count,
         {{ as_of_date() }} as as_of_date
     from received
     cross join counted
     cross join ignored
+    cross join gaps
 
 )
 
