@@ -1,4 +1,4 @@
--- One row per account, trait of its contract or trial and day from which on the trait has its value.
+-- One row per account, trait of its contract or trial and day from which it has its value.
 with
 
 traits as (
@@ -14,7 +14,8 @@ contracts as (
         trait,
         case when trait in ('seats', 'mrr') then cast(trait_value as bigint) end as trait_count,
         case
-            when trait not in ('seats', 'mrr') then {{ reporting_date(utc_timestamp('trait_value')) }}
+            when trait not in ('seats', 'mrr')
+                then {{ reporting_date(utc_timestamp('trait_value')) }}
         end as trait_date,
         valid_from
     from traits

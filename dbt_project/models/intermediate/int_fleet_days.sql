@@ -1,4 +1,5 @@
--- One row per day from the first points to the as-of date: how many users were active, how many were to be expected, and whether that is a collapse.
+-- One row per day from the first points to the as-of date: how many users were active, how many
+-- were to be expected, and whether that is a collapse.
 with
 
 point_days as (
@@ -50,8 +51,8 @@ expected as (
     from days
     inner join days as earlier
         on
-            earlier.date_day < days.date_day
-            and earlier.date_day >= {{ days_after('days.date_day', -56) }}
+            days.date_day > earlier.date_day
+            and {{ days_after('days.date_day', -56) }} <= earlier.date_day
             and {{ dbt.datediff('earlier.date_day', 'days.date_day', 'day') }} % 7 = 0
     group by 1
     having count(*) >= 4
