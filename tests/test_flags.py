@@ -573,7 +573,7 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             (
                 "Use fell 60 % below what its own habit and its peers' calendar lead to expect "
                 "(fleet: -4 %): 8 active user-days instead of 20 in 28 days; "
-                "report_created 31 → 6; last seen 9 days ago."
+                "report_created 31 → 6 a week; last seen 9 days ago."
             ),
         ),
         (
@@ -581,7 +581,23 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             {"used_28d": 1.0, "event_movers": None, "fleet_ratio": None, "last_seen_date": AS_OF},
             (
                 "Use fell 60 % below what its own habit and its peers' calendar lead to expect: "
-                "1 active user-day instead of 20 in 28 days; last seen on the as-of date."
+                "1 active user-day instead of 20 in 28 days; last seen that day."
+            ),
+        ),
+        (
+            "falling_engagement",
+            {
+                **SUDDEN,
+                "use_surprise_14d": 2.5,
+                "event_movers": [
+                    {"name": "video_viewed", "before": 40.0, "now": 58.0},
+                    {"name": "video_shared", "before": 9.0, "now": 4.5},
+                ],
+            },
+            (
+                "Use fell 50 % below what its own habit and its peers' calendar lead to expect "
+                "(fleet: -4 %): 5 active user-days instead of 10 in 14 days; "
+                "video_shared 9 → 4.5 a week; last seen 9 days ago."
             ),
         ),
         (
@@ -690,7 +706,7 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             {},
             (
                 "9 of 10 seats are taken, 90 % ready, and use is 122 % of what was expected; "
-                "video_viewed 9.4 → 22.3."
+                "video_viewed 9.4 → 22.3 a week."
             ),
         ),
         (

@@ -227,15 +227,17 @@ def _fleet_fell() -> pl.Expr:
     )
 
 
-def _mover_clause() -> pl.Expr:
-    """The event that moved most: "; video_shared 31 -> 6"."""
-    first = pl.col("event_movers").list.first()
+def _mover_clause(kind: Kind) -> pl.Expr:
+    """The event that fell most (or rose, for an opportunity): "; video_shared 31 → 6"."""
+    before, now = (pl.element().struct.field(name) for name in ("before", "now"))
+    moved = now < before if kind == "risk" else now > before
+    first = pl.col("event_movers").list.filter(moved).list.first()
     return (
         pl.when(first.is_null())
         .then(pl.lit(""))
         .otherwise(
             pl.format(
-                "; {} {} → {}",
+                "; {} {} → {} a week",
                 first.struct.field("name"),
                 number(first.struct.field("before")),
                 number(first.struct.field("now")),
@@ -263,6 +265,12 @@ def _falling_engagement(given: Parameters) -> Finding:
         & (pl.col("use_ratio_14d") <= ratio)
         & (pl.col("use_surprise_28d") >= given["min_recent_surprise"])
     )
+    # The sentence tells four weeks, or the last two where only those are low.
+    is_month = pl.col("use_ratio_28d") <= ratio
+    told = {
+        name: pl.when(is_month).then(pl.col(f"{name}_28d")).otherwise(pl.col(f"{name}_14d"))
+        for name in ("used", "expected", "use_ratio")
+    }
     is_sudden = (pl.col("use_ratio_14d") <= ratio) & (
         pl.col("use_surprise_14d") >= given["min_recent_surprise"]
     )
@@ -288,12 +296,13 @@ def _falling_engagement(given: Parameters) -> Finding:
         },
         sentence=pl.format(
             "Use fell {} below what its own habit and its peers' calendar lead to expect{}: "
-            "{} instead of {} in 28 days{}; last seen {}.",
-            percent(1 - pl.col("use_ratio_28d")),
+            "{} instead of {} in {} days{}; last seen {}.",
+            percent(1 - told["use_ratio"]),
             _fleet_clause(),
-            counted(pl.col("used_28d").cast(pl.Int64), "active user-day", "active user-days"),
-            number(pl.col("expected_28d")),
-            _mover_clause(),
+            counted(told["used"].cast(pl.Int64), "active user-day", "active user-days"),
+            number(told["expected"]),
+            pl.when(is_month).then(28).otherwise(14),
+            _mover_clause("risk"),
             days_ago(_days_since("last_seen_date")),
         ),
     )
@@ -526,7 +535,7 @@ def _value_drift(given: Parameters) -> Finding:
             percent(pl.col("readiness_peak_56d")),
             pl.col("value_count_28d"),
             number(usual),
-            _mover_clause(),
+            _mover_clause("risk"),
         ),
     )
 
@@ -695,7 +704,7 @@ def _upsell_ready(given: Parameters) -> Finding:
             pl.col("seat_count"),
             percent(pl.col("readiness_rate")),
             percent(pl.col("use_ratio_28d")),
-            _mover_clause(),
+            _mover_clause("opportunity"),
         ),
     )
 

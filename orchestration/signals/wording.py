@@ -42,18 +42,18 @@ def counted(count: pl.Expr, one: str, more: str) -> pl.Expr:
 
 
 def days_ago(days: pl.Expr) -> pl.Expr:
-    """Tell how long before the as-of date something was: "on the as-of date", "9 days ago"."""
+    """Tell how long before the day of the facts something was: "that day", "9 days ago"."""
     return (
         pl.when(days == 0)
-        .then(pl.lit("on the as-of date"))
+        .then(pl.lit("that day"))
         .otherwise(pl.format("{} ago", counted(days, "day", "days")))
     )
 
 
 def days_ahead(days: pl.Expr) -> pl.Expr:
-    """Tell how long after the as-of date something will be: "on the as-of date", "in 6 days"."""
+    """Tell how long after the day of the facts something will be: "that day", "in 6 days"."""
     return (
         pl.when(days == 0)
-        .then(pl.lit("on the as-of date"))
+        .then(pl.lit("that day"))
         .otherwise(pl.format("in {}", counted(days, "day", "days")))
     )
