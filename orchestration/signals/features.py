@@ -1,7 +1,7 @@
 """Features: what an account did lately against what was to be expected of it on that day.
 
 What belongs here: the calendar of an account's peers, its own habit, and the use of its last weeks
-against both, for accounts x days at once. What does not: thresholds (`flags`), fitting (`ranking`).
+against both, for accounts x days at once. What does not: thresholds (`flags`).
 
 A fall of use says little when everybody pauses, and low use says little of an account that was
 never busier. So use is held against `habit x calendar`: how much this account does for each day's
