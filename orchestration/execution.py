@@ -5,6 +5,7 @@ The same job that the schedule launches and the UI shows; here it is only starte
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,7 +156,11 @@ def execute(
         RunError: the run failed; the message says what, where, and what to do.
     """
     os.environ |= settings.environment
-    with writer_lock(settings.lock_file), dagster_instance(settings) as instance:
+    with (
+        writer_lock(settings.lock_file),
+        dagster_instance(settings) as instance,
+        _noticed_interrupts() as was_interrupted,
+    ):
         _close_dead_runs(instance)
         # Only now: definitions read the settings from the environment, and parse the dbt project.
         from orchestration.definitions import defs  # noqa: PLC0415
@@ -179,8 +184,32 @@ def execute(
             if listener:
                 _listeners.remove(listener)
         if not result.success:
+            if was_interrupted():
+                raise KeyboardInterrupt
             _raise_for(result)
         return result.run_id
+
+
+@contextmanager
+def _noticed_interrupts() -> Iterator[Callable[[], bool]]:
+    """Yields whether Ctrl-C has come, whichever library swallowed it on its way."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def came() -> bool:
+        try:
+            return signal.SIGINT in os.read(reading, 64)
+        except BlockingIOError:
+            return False
+
+    try:
+        yield came
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reading)
+        os.close(writing)
 
 
 def _raise_for(result: dg.ExecuteInProcessResult) -> None:
