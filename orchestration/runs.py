@@ -94,43 +94,73 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the last complete run knew, from whose tables the next one can go on.
+
+    Args:
+        load: number of the last load of raw files.
+        as_of: the day that its marts describe.
+        dial_fingerprint: of its dials.
+    """
+
+    load: int
+    as_of: date
+    dial_fingerprint: str
+
+
+def last_complete(
+    work: duckdb.DuckDBPyConnection, published: Path, code_fingerprint: str, timezone: str
+) -> Known | None:
+    """The newest run, if it was published by the same code and time zone and knew all but new rows.
+
+    Proved, or not claimed: every row of the raw tables came by a load, so that the number of its
+    load tells whether the run knew it.
+
+    Args:
+        work: the work file; may be read-only.
+        published: folder of the versions.
+        code_fingerprint: of the code that is to run now.
+        timezone: the reporting time zone now.
+    """
+    newest = """
+        select load_count, as_of_date, dial_fingerprint
+        from (select * from ops.runs order by run_id desc limit 1)
+        where
+            run_id = $current
+            and code_fingerprint = $code_fingerprint
+            and reporting_timezone = $timezone
+            and load_count is not null
+    """
+    loaded = "select coalesce(sum(row_count), 0) from ops.landed_files where table_name = $table"
+    told = {
+        "current": (published / "current").resolve().name,
+        "code_fingerprint": code_fingerprint,
+        "timezone": timezone,
+    }
+    try:
+        found = work.execute(newest, told).fetchall()
+        for table in RAW_TABLES:
+            proof = f"select count(*) = ({loaded}) from raw.{table}"
+            found = found if work.execute(proof, {"table": table}).fetchall()[0][0] else []
+    except duckdb.CatalogException:
+        return None
+    return Known(*found[0]) if found else None
+
+
 def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: Run) -> bool:
     """Whether a run that has nothing new to load would only repeat what is published.
-
-    Proved, or not claimed: the newest run was published, had the same as-of date, dials, code and
-    time zone, knew the last load, and every row of the raw tables came by a load.
 
     Args:
         work: the work file; may be read-only.
         published: folder of the versions.
         wanted: what the run would be; its id does not matter.
     """
-    current = (published / "current").resolve().name
-    same = """
-        select
-            run_id = $current
-            and dial_fingerprint = $dial_fingerprint
-            and code_fingerprint = $code_fingerprint
-            and reporting_timezone = $timezone
-            and as_of_date = $as_of
-            and load_count = (select max(load_id) from ops.landed_files)
-        from ops.runs
-        order by run_id desc
-        limit 1
-    """
-    loaded = "select coalesce(sum(row_count), 0) from ops.landed_files where table_name = $table"
-    told = {
-        name: value for name, value in vars(wanted).items() if name not in {"run_id", "from_date"}
-    }
-    try:
-        proofs = work.execute(same, told | {"current": current}).fetchall()
-        for table in RAW_TABLES:
-            proofs += work.execute(
-                f"select count(*) = ({loaded}) from raw.{table}", {"table": table}
-            ).fetchall()
-    except duckdb.CatalogException:
+    known = last_complete(work, published, wanted.code_fingerprint, wanted.timezone)
+    if not known:
         return False
-    return len(proofs) == 1 + len(RAW_TABLES) and all(proof for (proof,) in proofs)
+    ((newest,),) = work.execute("select max(load_id) from ops.landed_files").fetchall()
+    return known == Known(newest, wanted.as_of, wanted.dial_fingerprint)
 
 
 def _prepare(work: duckdb.DuckDBPyConnection) -> None:

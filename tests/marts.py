@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from raw_cases import RAW_COLUMNS, Case
+from raw_cases import RAW_COLUMNS, Case, Tables
 
 from orchestration.project import CHECKOUT, DBT_PROJECT
 
@@ -24,17 +25,28 @@ if TYPE_CHECKING:
 # Replaced in the compiled SQL by a case's own; no data may hold them.
 SOME_DATE = "2222-02-22"
 SOME_TIMEZONE = "Pacific/Kiritimati"
+KNOWN_DATE = "2111-01-11"
+KNOWN_LOAD = 987654321
 DBT = CHECKOUT / ".venv" / "bin" / "dbt"
 FURTHER_COLUMNS = {"tracks": (), "identifies": ("team",), "groups": ("industry",)}
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One model of the project: where it goes and its SELECT."""
+    """One model of the project: where it goes, its SELECT, and what dbt does to its table."""
 
     relation: str
     kind: str
     select: str
+    script: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the last complete run knew: the last load, and its as-of date."""
+
+    load: int
+    as_of: date
 
 
 class CompiledMarts:
@@ -46,44 +58,62 @@ class CompiledMarts:
     """
 
     def __init__(self, folder: Path, project: Path = DBT_PROJECT) -> None:
-        work = folder / "work.duckdb"
-        with duckdb.connect(str(work)) as connection:
+        self._folder, self._project = folder, project
+        with duckdb.connect(str(folder / "work.duckdb")) as connection:
             connection.execute("create schema raw")
             for table in RAW_COLUMNS:
                 connection.execute(f"create table raw.{table} ({raw_columns(table)})")
+        self.statements = self._built({})
+        self.restating = self._built({"known_load": KNOWN_LOAD, "known_as_of": KNOWN_DATE})
+
+    def _built(self, variables: dict[str, Any]) -> list[Statement]:
+        told = {"as_of_date": SOME_DATE, "reporting_timezone": SOME_TIMEZONE} | variables
         subprocess.run(
             [
                 *(str(DBT), "build", "--quiet", "--exclude", "tag:after_signals"),
                 *("resource_type:test", "resource_type:unit_test", "--threads", "1"),
-                *("--project-dir", str(project), "--profiles-dir", str(project)),
-                *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
-                "--vars",
-                f"{{as_of_date: '{SOME_DATE}', reporting_timezone: {SOME_TIMEZONE}}}",
+                *("--project-dir", str(self._project), "--profiles-dir", str(self._project)),
+                *("--target-path", str(self._folder / "target")),
+                *("--log-path", str(self._folder / "logs"), "--vars", json.dumps(told)),
             ],
             env=os.environ
-            | {"ACCOUNTPULSE_WORK_DB": str(work), "ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")},
+            | {
+                "ACCOUNTPULSE_WORK_DB": str(self._folder / "work.duckdb"),
+                "ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds"),
+            },
             check=True,
         )
-        nodes = json.loads((folder / "target" / "manifest.json").read_bytes())["nodes"]
-        results = json.loads((folder / "target" / "run_results.json").read_bytes())["results"]
-        config = {result["unique_id"]: nodes[result["unique_id"]]["config"] for result in results}
-        self.statements = [
+        target = self._folder / "target"
+        nodes = json.loads((target / "manifest.json").read_bytes())["nodes"]
+        results = json.loads((target / "run_results.json").read_bytes())["results"]
+        told = {result["unique_id"]: nodes[result["unique_id"]] for result in results}
+        self.dial_types = {
+            node["name"]: node["config"]["column_types"]
+            for node in told.values()
+            if node["resource_type"] == "seed"
+        }
+        return [
             Statement(
                 result["relation_name"],
-                "view" if config[result["unique_id"]]["materialized"] == "view" else "table",
+                told[result["unique_id"]]["config"]["materialized"],
                 result["compiled_code"],
+                (
+                    target / "run" / "accountpulse" / told[result["unique_id"]]["original_file_path"]
+                ).read_text(),
             )
             for result in results
-            if nodes[result["unique_id"]]["resource_type"] == "model"
+            if told[result["unique_id"]]["resource_type"] == "model"
         ]
-        self.dial_types = {
-            nodes[unique_id]["name"]: config[unique_id]["column_types"]
-            for unique_id in config
-            if nodes[unique_id]["resource_type"] == "seed"
-        }
 
     def run(self, case: Case) -> duckdb.DuckDBPyConnection:
         """Return a database in memory that holds every model, built from the case."""
+        connection = self.open(case)
+        self.deliver(connection, case.raw, 1)
+        self.build(connection, case.as_of, case.timezone)
+        return connection
+
+    def open(self, case: Case) -> duckdb.DuckDBPyConnection:
+        """Return a database in memory with the dials of a case and raw tables without rows."""
         connection = duckdb.connect()
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("attach ':memory:' as work")
@@ -91,28 +121,59 @@ class CompiledMarts:
         for schema in ("raw", "reference", "staging", "intermediate", "marts", "ops"):
             connection.execute(f"create schema work.{schema}")
         for table in RAW_COLUMNS:
-            names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
             connection.execute(f"create table raw.{table} ({raw_columns(table)})")
-            rows = [[as_text(row.get(name)) for name in names] for row in case.raw[table]]
-            fill(connection, f"raw.{table}", rows)
+        self.tell(connection, case)
+        return connection
+
+    def tell(self, connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+        """Replace the dials by those of a case."""
         for table, columns in self.dial_types.items():
             ddl = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-            connection.execute(f"create table reference.{table} ({ddl})")
+            connection.execute(f"create or replace table reference.{table} ({ddl})")
             rows = [
                 [row.get(name) or None for name in columns] for row in case.dials.get(table, [])
             ]
             fill(connection, f"reference.{table}", rows)
-        for statement in self.statements:
-            select = statement.select.replace(SOME_DATE, str(case.as_of))
-            select = select.replace(SOME_TIMEZONE, case.timezone)
-            connection.execute(f"create {statement.kind} {statement.relation} as {select}")
-        return connection
+
+    def deliver(self, connection: duckdb.DuckDBPyConnection, raw: Tables, load: int) -> None:
+        """Append raw rows as one load."""
+        for table in RAW_COLUMNS:
+            names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
+            rows = [[*(as_text(row.get(name)) for name in names), load] for row in raw[table]]
+            fill(connection, f"raw.{table}", rows)
+
+    def build(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        as_of: date,
+        timezone: str,
+        known: Known | None = None,
+    ) -> None:
+        """Build every model: anew, or from what a run left that knew less."""
+        for statement in self.restating if known else self.statements:
+
+            def told(sql: str) -> str:
+                sql = sql.replace(SOME_DATE, str(as_of)).replace(SOME_TIMEZONE, timezone)
+                if known:
+                    sql = sql.replace(KNOWN_DATE, str(known.as_of))
+                    sql = sql.replace(str(KNOWN_LOAD), str(known.load))
+                return sql
+
+            select, kind = told(statement.select), statement.kind
+            if known and kind == "incremental":
+                (fresh,) = set(re.findall(r'"\w+__dbt_tmp\d*"', statement.script))
+                connection.execute(f"create temp table {fresh} as {select}")
+                connection.execute(told(statement.script))
+                connection.execute(f"drop table {fresh}")
+            else:
+                kind = "view" if kind == "view" else "table"
+                connection.execute(f"create or replace {kind} {statement.relation} as {select}")
 
 
 def raw_columns(table: str) -> str:
-    """Return the columns of a raw table as DDL, all of them text."""
+    """Return the columns of a raw table as DDL: text, and the load that brought a row."""
     names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
-    return ", ".join(f'"{name}" varchar' for name in names)
+    return ", ".join([*(f'"{name}" varchar' for name in names), "_load_id bigint"])
 
 
 def fill(connection: duckdb.DuckDBPyConnection, table: str, rows: list[list[Any]]) -> None:

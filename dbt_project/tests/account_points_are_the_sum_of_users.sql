@@ -6,6 +6,7 @@ accounts as (
 
     select score_model, account_id, {{ adapter.quote('date') }} as date_day, engagement_points
     from {{ ref('account_engagement_daily') }}
+    where true {{ and_restated('int_restated_days', ['date'], ['date_day']) }}
 
 ),
 
@@ -13,6 +14,7 @@ users as (
 
     select score_model, account_id, {{ adapter.quote('date') }} as date_day, engagement_points
     from {{ ref('user_engagement_daily') }}
+    where true {{ and_restated('int_restated_days', ['date'], ['date_day']) }}
 
 ),
 

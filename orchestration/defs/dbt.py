@@ -9,7 +9,7 @@ import os
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumuro_decoder
 from dbt_common.events.base_types import EventMsg
 
+from orchestration import runs
 from orchestration.defs.resources import Request, Warehouse, told_plainly
+from orchestration.dials import load_dials
 from orchestration.errors import RunError
-from orchestration.project import Settings, dbt_arguments, manifest
+from orchestration.project import Settings, code_fingerprint, dbt_arguments, manifest
 
 MANIFEST = manifest(Settings.resolve())
 
@@ -44,8 +46,9 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
     """Dials, staging, intermediate, marts and ops, in one dbt invocation."""
     with told_plainly():
         mark = warehouse.settings.tested_mark
+        known = None if context.assets_def.is_subset else _known(context, warehouse.settings)
         mark.unlink(missing_ok=True)
-        yield from _build(context, warehouse, ["--exclude", *AFTER_SIGNALS])
+        yield from _build(context, warehouse, ["--exclude", *AFTER_SIGNALS], known)
         if not context.assets_def.is_subset:
             mark.write_text(f"{Request.of(context, warehouse.settings).as_of}{UNFINISHED}")
 
@@ -61,6 +64,22 @@ def dbt_after_signals(context: dg.AssetExecutionContext, warehouse: Warehouse) -
             mark.write_text(as_of)
 
 
+def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known | None:
+    """The last complete run, if this one may start from what it left; else all is built anew."""
+    request = Request.of(context, settings)
+    mark = settings.tested_mark
+    if request.full_refresh or not mark.exists():
+        return None
+    with closing(settings.connect()) as connection:
+        known = runs.last_complete(
+            connection, settings.published, code_fingerprint(), settings.timezone
+        )
+    same_dials = known and known.dial_fingerprint == load_dials(settings.seeds).fingerprint
+    if known and same_dials and mark.read_text() == str(known.as_of) and known.as_of <= request.as_of:
+        return known
+    return None
+
+
 @dataclass(frozen=True)
 class _Finished:
     """One node that dbt is done with."""
@@ -72,9 +91,18 @@ class _Finished:
 
 
 def _build(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, selection: Sequence[str]
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    selection: Sequence[str],
+    known: runs.Known | None = None,
 ) -> DbtEvents:
     """Runs `dbt build` and yields an event for every asset and check as it is done.
+
+    Args:
+        context: of the asset.
+        warehouse: what is written.
+        selection: which nodes, unless only part of the assets was asked for.
+        known: the run from whose tables this one goes on; None: everything is built anew.
 
     Raises:
         RunError: a model could not be built or a check of severity error failed.
@@ -90,9 +118,11 @@ def _build(
         *dbt_arguments(
             settings,
             as_of_date=request.as_of.isoformat(),
-            from_date=request.from_date.isoformat() if request.from_date else None,
+            restate_from=request.from_date.isoformat() if request.from_date else None,
+            known_load=str(known.load) if known else None,
+            known_as_of=known.as_of.isoformat() if known else None,
         ),
-        *(["--full-refresh"] if request.full_refresh else []),
+        *([] if known else ["--full-refresh"]),
         *("--no-write-json", "--exclude-resource-type", "unit_test"),
         *(_only(nodes, [*assets, *checks]) if definition.is_subset else selection),
     ]

@@ -1,5 +1,6 @@
 -- One row per account and stretch of days with one status and plan, from first seen to the as-of
 -- date without gaps.
+{{ config(materialized='incremental') }}
 with
 
 accounts as (

@@ -1,5 +1,9 @@
 -- One row per account, user (null: unknown), set of event keys (null: untracked) and day with
 -- events.
+{{ config(
+    materialized='incremental',
+    meta={'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'event_date']}
+) }}
 with
 
 events as (
@@ -17,7 +21,9 @@ counted as (
         count(*) as event_count,
         event_date
     from events
-    where account_id is not null
+    where
+        account_id is not null
+        {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
     group by account_id, user_id, key_set, event_date
 
 )

@@ -1,9 +1,15 @@
 -- One row per account, user (null: unknown), event key and day with events.
+{{ config(
+    materialized='incremental',
+    meta={'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'event_date']}
+) }}
 with
 
 event_days as (
 
-    select * from {{ ref('int_event_days') }}
+    select *
+    from {{ ref('int_event_days') }}
+    where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
 
 ),
 

@@ -1,10 +1,16 @@
 -- One row per kept event, with its user and account (neither known: anonymous) and the set of event
 -- keys that it counts for (null: untracked).
+{{ config(
+    materialized='incremental',
+    meta={'restated_by': 'int_reattributed_events', 'restated_on': ['event_id']}
+) }}
 with
 
 tracks as (
 
-    select * from {{ ref('int_tracks_screened') }} where fate = 'kept'
+    select *
+    from {{ ref('int_tracks_screened') }}
+    where fate = 'kept' {{ and_restated('int_reattributed_events', ['event_id']) }}
 
 ),
 
@@ -20,16 +26,9 @@ accounts_joined as (
 
 ),
 
-groups as (
-
-    select * from {{ ref('int_groups_deduplicated') }}
-
-),
-
 tracked_events as (
 
-    select distinct event_name, event_key, property_name, property_value
-    from {{ ref('tracked_events') }}
+    select * from {{ ref('int_tracked_events') }}
 
 ),
 
@@ -64,7 +63,8 @@ located as (
         identified.event_date,
         identified.received_at,
         coalesce(identified.account_id, accounts_joined.account_id) as account_id,
-        identified.account_id is null as is_account_inferred
+        identified.account_id is null as is_account_inferred,
+        coalesce(accounts_joined.has_several_accounts, false) as is_ambiguous_account
     from identified
     left join accounts_joined
         on
@@ -127,16 +127,6 @@ conditional_keys as (
 
 ),
 
-several_accounts as (
-
-    select user_id
-    from groups
-    where user_id is not null
-    group by 1
-    having count(distinct account_id) > 1
-
-),
-
 attributed as (
 
     select
@@ -145,8 +135,8 @@ attributed as (
         located.account_id,
         located.event_name,
         coalesce(conditional_keys.key_set, name_keys.key_set) as key_set,
-        located.is_account_inferred and several_accounts.user_id is not null
-            as is_ambiguous_account,
+        located.is_account_inferred,
+        located.is_ambiguous_account,
         located.properties is not null and not {{ is_json('located.properties') }}
             as has_bad_properties,
         {{ reporting_date('located.received_at') }} > located.event_date as is_late,
@@ -154,7 +144,6 @@ attributed as (
     from located
     left join name_keys on located.event_name = name_keys.event_name
     left join conditional_keys on located.event_id = conditional_keys.event_id
-    left join several_accounts on located.user_id = several_accounts.user_id
 
 )
 

@@ -1,22 +1,11 @@
 -- One row per user or account that an exclusion dial matches, by id or by a trait as of the as-of
 -- date.
+{{ config(materialized='incremental') }}
 with
 
-tracks as (
+ids as (
 
-    select * from {{ ref('stg_tracks') }}
-
-),
-
-identifies as (
-
-    select * from {{ ref('int_identifies_screened') }}
-
-),
-
-groups as (
-
-    select * from {{ ref('int_groups_screened') }}
+    select * from {{ ref('int_known_ids') }}
 
 ),
 
@@ -78,27 +67,13 @@ current_traits as (
 
 ),
 
-ids as (
-
-    select 'user' as entity, 'user_id' as trait, user_id as entity_id from tracks
-    union
-    select 'user' as entity, 'user_id' as trait, user_id as entity_id from identifies
-    union
-    select 'user' as entity, 'user_id' as trait, user_id as entity_id from groups
-    union
-    select 'account' as entity, 'account_id' as trait, account_id as entity_id from tracks
-    union
-    select 'account' as entity, 'account_id' as trait, account_id as entity_id from groups
-
-),
-
 judged as (
 
     select entity, entity_id, trait, trait_value from current_traits where recency = 1
 
     union all
 
-    select entity, entity_id, trait, entity_id as trait_value from ids where entity_id is not null
+    select entity, entity_id, entity || '_id' as trait, entity_id as trait_value from ids
 
 ),
 

@@ -1,4 +1,8 @@
 -- One row per anonymous id and stretch of time in which its events belong to one user.
+{{ config(
+    materialized='incremental',
+    meta={'restated_by': 'int_restated_devices', 'restated_on': ['anonymous_id']}
+) }}
 with
 
 identifies as (
@@ -17,13 +21,19 @@ identifications as (
 
     select anonymous_id, user_id, row_at as identified_at
     from identifies
-    where anonymous_id is not null and user_id is not null
+    where
+        anonymous_id is not null
+        and user_id is not null
+        {{ and_restated('int_restated_devices', ['anonymous_id']) }}
 
     union all
 
     select anonymous_id, user_id, event_at as identified_at
     from tracks
-    where anonymous_id is not null and user_id is not null
+    where
+        anonymous_id is not null
+        and user_id is not null
+        {{ and_restated('int_restated_devices', ['anonymous_id']) }}
 
 ),
 

@@ -3,7 +3,7 @@ with
 
 events as (
 
-    select distinct key_set from {{ ref('int_events_attributed') }} where key_set is not null
+    select distinct key_set from {{ ref('int_event_days') }} where key_set is not null
 
 ),
 

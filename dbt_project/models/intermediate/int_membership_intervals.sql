@@ -1,4 +1,5 @@
 -- One row per account, user and unbroken stretch of days on which the user is a member.
+{{ config(materialized='incremental') }}
 with
 
 event_days as (

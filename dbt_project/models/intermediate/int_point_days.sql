@@ -1,16 +1,26 @@
 -- One row per score model, account, known user and day with points; each event is counted once,
 -- before caps.
+{{ config(
+    materialized='incremental',
+    meta={'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'event_date']}
+) }}
 with
 
 points_by_key as (
 
-    select * from {{ ref('int_points_by_key') }}
+    select *
+    from {{ ref('int_points_by_key') }}
+    where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
 
 ),
 
 event_days as (
 
-    select * from {{ ref('int_event_days') }} where user_id is not null
+    select *
+    from {{ ref('int_event_days') }}
+    where
+        user_id is not null
+        {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
 
 ),
 

@@ -1,5 +1,11 @@
 -- One row per event step row, entity (user_id empty: the account) and day on which the count over
 -- its window changes.
+{{ config(
+    materialized='incremental',
+    meta={
+        'restated_by': 'int_restated_step_days', 'restated_on': ['account_id', 'date_day']
+    }
+) }}
 with
 
 event_key_days as (
@@ -13,6 +19,32 @@ steps as (
     select * from {{ ref('int_step_rows') }} where event_key is not null
 
 ),
+
+{%- if restating() %}
+
+starts as (
+
+    select account_id, min(date_day) as first_date
+    from {{ ref('int_restated_step_days') }}
+    group by 1
+
+),
+
+openings as (
+
+    select
+        known.step_row,
+        known.account_id,
+        known.user_id,
+        max_by(known.count_in_window, known.date_day) as count_in_window
+    from {{ this }} as known
+    inner join starts on known.account_id = starts.account_id
+    where known.date_day < starts.first_date
+    group by 1, 2, 3
+
+),
+
+{%- endif %}
 
 step_days as (
 
@@ -28,6 +60,16 @@ step_days as (
         event_key_days.event_date
     from steps
     inner join event_key_days on steps.event_key = event_key_days.event_key
+    {%- if restating() %}
+    inner join starts
+        on
+            event_key_days.account_id = starts.account_id
+            and (
+                {{ days_after('event_key_days.event_date', 'coalesce(steps.within_days, 0)') }}
+                >= starts.first_date
+                or (steps.count_of = 'users' and steps.within_days is null)
+            )
+    {%- endif %}
     where steps.level = 'account' or event_key_days.user_id is not null
 
 ),
@@ -134,7 +176,9 @@ daily as (
         sum(moved) as moved,
         max(had_event) = 1 as had_event
     from movements
-    where date_day <= {{ as_of_date() }}
+    where
+        date_day <= {{ as_of_date() }}
+        {{ and_restated('int_restated_step_days', ['account_id', 'date_day']) }}
     group by 1, 2, 3, 4
 
 ),
@@ -142,17 +186,27 @@ daily as (
 counted as (
 
     select
-        step_row,
-        account_id,
-        user_id,
-        sum(moved) over (
-            partition by step_row, account_id, user_id
-            order by date_day
+        daily.step_row,
+        daily.account_id,
+        daily.user_id,
+        {%- if restating() %}
+        coalesce(openings.count_in_window, 0) +
+        {%- endif %}
+        sum(daily.moved) over (
+            partition by daily.step_row, daily.account_id, daily.user_id
+            order by daily.date_day
             rows between unbounded preceding and current row
         ) as count_in_window,
-        had_event,
-        date_day
+        daily.had_event,
+        daily.date_day
     from daily
+    {%- if restating() %}
+    left join openings
+        on
+            daily.step_row = openings.step_row
+            and daily.account_id = openings.account_id
+            and daily.user_id = openings.user_id
+    {%- endif %}
 
 )
 

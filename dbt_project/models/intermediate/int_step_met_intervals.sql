@@ -1,5 +1,6 @@
 -- One row per step row, entity (user_id empty: the account) and stretch of days on which the step
 -- is met (event steps: each day with an event on which it is met).
+{{ config(materialized='view') }} -- a table would repeat int_step_counts
 with
 
 steps as (

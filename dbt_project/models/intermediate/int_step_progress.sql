@@ -20,28 +20,17 @@ steps as (
 
 ),
 
-latest_counts as (
-
-    select
-        *,
-        row_number() over (
-            partition by step_row, account_id, user_id order by date_day desc
-        ) as recency
-    from counts
-
-),
-
 progress as (
 
     select
         step_row,
         account_id,
         user_id,
-        count_in_window as progress_count,
+        max_by(count_in_window, date_day) as progress_count,
         null as reached_date,
         null as last_met_date
-    from latest_counts
-    where recency = 1
+    from counts
+    group by 1, 2, 3
 
     union all
 

@@ -1,4 +1,5 @@
 -- One row per dial row of an activation step, defaults filled in, with its place in the file.
+{{ config(materialized='incremental') }}
 with
 
 activation_steps as (

@@ -1,10 +1,28 @@
 -- One row per track call, with what becomes of it: a reason to quarantine it, waiting, excluded,
 -- duplicate or kept.
+{{ config(
+    materialized='incremental',
+    meta={'restated_by': 'int_restated_events', 'restated_on': ['event_id']}
+) }}
+{%- set columns = [
+    'event_id', 'user_id', 'anonymous_id', 'account_id', 'load_id',
+    'event_name', 'properties', 'event_time_text', 'event_at', 'received_at',
+] %}
 with
 
 tracks as (
 
-    select * from {{ ref('stg_tracks') }}
+    select {{ columns | join(', ') }}
+    from {{ ref('stg_tracks') }}
+    where {{ was_delivered('load_id') }}
+    {%- if restating() %}
+
+    union all
+
+    select {{ columns | join(', ') }}
+    from {{ this }}
+    where event_id in (select event_id from {{ ref('int_restated_events') }})
+    {%- endif %}
 
 ),
 
@@ -70,7 +88,8 @@ screened as (
         load_id,
         event_name,
         properties,
-        case when reason is not null then event_time_text end as event_time_text,
+        case when reason not in ('waiting', 'excluded') then event_time_text end
+            as event_time_text,
         coalesce(reason, case when copy_number > 1 then 'duplicate' else 'kept' end) as fate,
         event_at,
         received_at,

@@ -1,5 +1,6 @@
 -- One row per user and stretch of time in which events without an account count for the account
 -- joined last.
+{{ config(materialized='incremental') }}
 with
 
 groups as (
@@ -20,15 +21,27 @@ ranked as (
 
 ),
 
+account_counts as (
+
+    select user_id, count(distinct account_id) as account_count
+    from groups
+    where user_id is not null
+    group by 1
+
+),
+
 compared as (
 
     select
-        user_id,
-        account_id,
-        joined_at,
-        lag(account_id) over (partition by user_id order by joined_at) as previous_account_id
+        ranked.user_id,
+        ranked.account_id,
+        ranked.joined_at,
+        lag(ranked.account_id) over (partition by ranked.user_id order by ranked.joined_at)
+            as previous_account_id,
+        account_counts.account_count > 1 as has_several_accounts
     from ranked
-    where rank_at_instant = 1
+    inner join account_counts on ranked.user_id = account_counts.user_id
+    where ranked.rank_at_instant = 1
 
 ),
 
@@ -48,6 +61,7 @@ intervals as (
     select
         user_id,
         account_id,
+        has_several_accounts,
         case
             when previous_account_id is null then cast('1900-01-01' as {{ dbt.type_timestamp() }})
             else joined_at

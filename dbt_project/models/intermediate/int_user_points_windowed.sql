@@ -1,16 +1,27 @@
 -- One row per score model, account, user and scored day on which the user is a member: points of
 -- the trailing window.
+{{ config(
+    materialized='incremental',
+    meta={
+        'restated_by': 'int_restated_user_days',
+        'restated_on': ['account_id', 'user_id', 'date_day'],
+    }
+) }}
 with
 
 members as (
 
-    select * from {{ ref('int_membership_intervals') }}
+    select *
+    from {{ ref('int_membership_intervals') }}
+    where true {{ and_restated('int_restated_user_days', ['account_id', 'user_id']) }}
 
 ),
 
 point_days as (
 
-    select * from {{ ref('int_point_days') }}
+    select *
+    from {{ ref('int_point_days') }}
+    where true {{ and_restated('int_restated_user_days', ['account_id', 'user_id']) }}
 
 ),
 
@@ -20,9 +31,9 @@ score_models as (
 
 ),
 
-scored_days as (
+scored_stretches as (
 
-    select * from {{ ref('int_scored_account_days') }}
+    select * from {{ ref('int_scored_account_stretches') }}
 
 ),
 
@@ -138,17 +149,27 @@ stretches as (
 member_days as (
 
     select
-        score_model,
-        account_id,
-        user_id,
-        event_count,
-        day_points,
-        cast(points_moved as decimal(18, 4)) as engagement_points,
-        cast(active_days_moved as bigint) as active_day_count,
-        valid_from,
-        {{ each_day('valid_from', 'valid_to') }} as date_day
+        stretches.score_model,
+        stretches.account_id,
+        stretches.user_id,
+        stretches.event_count,
+        stretches.day_points,
+        cast(stretches.points_moved as decimal(18, 4)) as engagement_points,
+        cast(stretches.active_days_moved as bigint) as active_day_count,
+        stretches.valid_from,
+        {%- if restating() %}
+        restated.date_day
     from stretches
-    where members_moved > 0
+    inner join {{ ref('int_restated_user_days') }} as restated
+        on
+            stretches.account_id = restated.account_id
+            and stretches.user_id = restated.user_id
+            and restated.date_day between stretches.valid_from and stretches.valid_to
+        {%- else %}
+        {{ each_day('stretches.valid_from', 'stretches.valid_to') }} as date_day
+    from stretches
+        {%- endif %}
+    where stretches.members_moved > 0
 
 ),
 
@@ -158,7 +179,7 @@ scored as (
         member_days.score_model,
         member_days.account_id,
         member_days.user_id,
-        scored_days.curve,
+        scored_stretches.curve,
         case
             when member_days.date_day = member_days.valid_from then member_days.event_count else 0
         end as event_count,
@@ -167,14 +188,15 @@ scored as (
         end as day_points,
         member_days.engagement_points,
         member_days.active_day_count,
-        scored_days.is_default_model,
+        scored_stretches.is_default_model,
         member_days.date_day
     from member_days
-    inner join scored_days
+    inner join scored_stretches
         on
-            member_days.score_model = scored_days.score_model
-            and member_days.account_id = scored_days.account_id
-            and member_days.date_day = scored_days.date_day
+            member_days.score_model = scored_stretches.score_model
+            and member_days.account_id = scored_stretches.account_id
+            and member_days.date_day
+            between scored_stretches.valid_from and scored_stretches.valid_to
 
 )
 

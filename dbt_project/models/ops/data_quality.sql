@@ -1,7 +1,8 @@
 -- One row per as-of date: every row of tracks received so far, by what became of it.
 -- Incremental: earlier as-of dates stay as they were counted.
 {{ config(
-    materialized='incremental', unique_key='as_of_date', on_schema_change='append_new_columns'
+    materialized='incremental', incremental_strategy='delete+insert', unique_key='as_of_date',
+    full_refresh=false
 ) }}
 {%- set fates = [
     'missing_id', 'missing_event', 'bad_timestamp', 'no_identity',

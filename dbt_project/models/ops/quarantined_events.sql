@@ -1,21 +1,22 @@
 -- One row per raw row that was set aside, with the first reason that fits.
+{{ config(materialized='incremental', meta={'restated_on': ['load_id']}) }}
 with
 
 tracks as (
 
-    select * from {{ ref('int_tracks_screened') }}
+    select * from {{ ref('int_tracks_screened') }} where {{ was_delivered('load_id') }}
 
 ),
 
 identifies as (
 
-    select * from {{ ref('int_identifies_screened') }}
+    select * from {{ ref('int_identifies_screened') }} where {{ was_delivered('load_id') }}
 
 ),
 
 groups as (
 
-    select * from {{ ref('int_groups_screened') }}
+    select * from {{ ref('int_groups_screened') }} where {{ was_delivered('load_id') }}
 
 ),
 

@@ -13,16 +13,16 @@ accounts as (
 
 ),
 
-days as (
+stretches as (
 
-    select * from {{ ref('int_account_activation_days') }}
+    select * from {{ ref('int_account_activation_stretches') }}
 
 ),
 
 activated as (
 
-    select account_id, min(date_day) as activated_date
-    from days
+    select account_id, min(valid_from) as activated_date
+    from stretches
     where is_activated
     group by 1
 
@@ -46,18 +46,20 @@ activation as (
         coalesce(counted.step_count, 0) as step_count,
         coalesce(counted.completed_step_count, 0) as completed_step_count,
         counted.activation_rate,
-        cast(days.user_count as bigint) as user_count,
-        cast(days.activated_user_count as bigint) as activated_user_count,
-        days.user_activation_rate_scored as user_activation_rate,
-        days.readiness_rate_scored as readiness_rate,
+        cast(stretches.user_count as bigint) as user_count,
+        cast(stretches.activated_user_count as bigint) as activated_user_count,
+        stretches.user_activation_rate_scored as user_activation_rate,
+        stretches.readiness_rate_scored as readiness_rate,
         {{ dbt.datediff('accounts.first_seen_date', 'activated.activated_date', 'day') }}
             as days_to_activation,
-        days.is_activated,
+        stretches.is_activated,
         activated.activated_date,
-        days.date_day as as_of_date
+        {{ as_of_date() }} as as_of_date
     from accounts
-    inner join days
-        on accounts.account_id = days.account_id and days.date_day = {{ as_of_date() }}
+    inner join stretches
+        on
+            accounts.account_id = stretches.account_id
+            and stretches.valid_to = {{ as_of_date() }}
     left join counted on accounts.account_id = counted.account_id
     left join activated on accounts.account_id = activated.account_id
 

@@ -1,9 +1,34 @@
 -- One row per account and day from first seen to the as-of date.
+{{ config(
+    materialized='incremental',
+    meta={
+        'restated_by': 'int_restated_activation_days',
+        'restated_on': {'account_id': 'account_id', 'date': 'date_day'},
+    }
+) }}
 with
+
+stretches as (
+
+    select * from {{ ref('int_account_activation_stretches') }}
+
+),
 
 days as (
 
-    select * from {{ ref('int_account_activation_days') }}
+    {%- if restating() %}
+
+    select stretches.*, restated.date_day
+    from {{ ref('int_restated_activation_days') }} as restated
+    inner join stretches
+        on
+            restated.account_id = stretches.account_id
+            and restated.date_day between stretches.valid_from and stretches.valid_to
+
+    {%- else %}
+
+    select *, {{ each_day('valid_from', 'valid_to') }} as date_day from stretches
+    {%- endif %}
 
 ),
 

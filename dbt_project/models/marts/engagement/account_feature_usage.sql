@@ -32,8 +32,7 @@ used as (
         feature,
         user_id,
         event_count,
-        event_date,
-        event_date > {{ days_after(as_of_date(), -30) }} as is_recent
+        event_date
     from event_key_days
     where user_id is not null and feature is not null
 
@@ -44,10 +43,18 @@ summed as (
     select
         account_id,
         feature,
-        sum(case when is_recent then event_count else 0 end) as event_count_30d,
-        count(distinct case when is_recent then user_id end) as user_count_30d,
-        count(distinct case when is_recent then event_date end) as active_day_count_30d,
-        max(event_date) as last_used_date
+        sum(event_count) as event_count_30d,
+        count(distinct user_id) as user_count_30d,
+        count(distinct event_date) as active_day_count_30d
+    from used
+    where event_date > {{ days_after(as_of_date(), -30) }}
+    group by 1, 2
+
+),
+
+last_used as (
+
+    select account_id, feature, max(event_date) as last_used_date
     from used
     group by 1, 2
 
@@ -61,11 +68,13 @@ feature_usage as (
         cast(coalesce(summed.event_count_30d, 0) as bigint) as event_count_30d,
         coalesce(summed.user_count_30d, 0) as user_count_30d,
         coalesce(summed.active_day_count_30d, 0) as active_day_count_30d,
-        summed.last_used_date
+        last_used.last_used_date
     from accounts
     cross join features
     left join summed
         on accounts.account_id = summed.account_id and features.feature = summed.feature
+    left join last_used
+        on accounts.account_id = last_used.account_id and features.feature = last_used.feature
 
 )
 

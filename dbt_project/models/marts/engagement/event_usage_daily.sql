@@ -1,9 +1,21 @@
 -- One row per account, known user, event key and day with events.
+{{ config(
+    materialized='incremental',
+    meta={
+        'restated_by': 'int_restated_cells',
+        'restated_on': {'account_id': 'account_id', 'date': 'event_date'},
+    }
+) }}
 with
 
 event_key_days as (
 
-    select * from {{ ref('int_event_key_days') }}
+    select *
+    from {{ ref('int_event_key_days') }}
+    where
+        true
+        {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+        {{ and_restated('int_restated_days', ['event_date'], ['date_day']) }}
 
 ),
 

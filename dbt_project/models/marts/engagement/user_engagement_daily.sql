@@ -1,23 +1,25 @@
 -- One row per score model, account, user and day on which the user is a member of the scored
 -- account.
+{{ config(
+    materialized='incremental',
+    meta={
+        'restated_by': 'int_restated_user_scores',
+        'restated_on': {'account_id': 'account_id', 'user_id': 'user_id', 'date': 'date_day'},
+    }
+) }}
 with
 
 points as (
 
-    select * from {{ ref('int_user_points_windowed') }}
+    select *
+    from {{ ref('int_user_points_windowed') }}
+    where true {{ and_restated('int_restated_user_scores', ['account_id', 'user_id', 'date_day']) }}
 
 ),
 
 benchmarks as (
 
-    select
-        score_model,
-        date_day,
-        {{ percentile_90('engagement_points') }} as benchmark_points,
-        count(*) as benchmark_population_count
-    from points
-    where engagement_points > 0
-    group by 1, 2
+    select * from {{ ref('int_user_benchmarks') }}
 
 ),
 

@@ -1,5 +1,6 @@
--- One row per account and day from first seen to the as-of date, with the rates as scored and
--- restated.
+-- One row per account and stretch of days, from first seen to the as-of date, on which its rates, as
+-- scored and restated, stay the same.
+{{ config(materialized='incremental') }}
 {%- set bases = ['scored', 'restated'] %}
 {%- set measures = [
     'step_units', 'step_count', 'completed_units', 'completed_count',
@@ -8,9 +9,9 @@
 ] %}
 with
 
-account_days as (
+states as (
 
-    select * from {{ ref('int_account_days') }}
+    select * from {{ ref('int_account_states') }}
 
 ),
 
@@ -75,6 +76,22 @@ movements as (
         date_day
     from contributions
 
+    union all
+
+    select
+        'scored' as basis,
+        account_id,
+        0 as step_units,
+        0 as step_count,
+        0 as completed_units,
+        0 as completed_count,
+        0 as user_step_units,
+        0 as user_completed_units,
+        0 as user_count,
+        0 as activated_user_count,
+        valid_from as date_day
+    from states
+
 ),
 
 -- both bases side by side
@@ -97,24 +114,32 @@ changes as (
 running as (
 
     select
-        account_days.account_id,
-        account_days.account_status,
-        account_days.plan,
+        states.account_id,
+        states.account_status,
+        states.plan,
         {%- for basis in bases %}
         {%- for measure in measures %}
-        cast(coalesce(sum(changes.{{ basis }}_{{ measure }}) over (
-            partition by account_days.account_id
-            order by account_days.date_day
+        cast(sum(changes.{{ basis }}_{{ measure }}) over (
+            partition by states.account_id
+            order by changes.date_day
             rows between unbounded preceding and current row
-        ), 0) as bigint) as {{ basis }}_{{ measure }},
+        ) as bigint) as {{ basis }}_{{ measure }},
         {%- endfor %}
         {%- endfor %}
-        account_days.date_day
-    from account_days
-    left join changes
+        changes.date_day as valid_from,
+        coalesce(
+            {{ days_after(
+                'lead(changes.date_day) over (
+                    partition by states.account_id order by changes.date_day
+                )', -1
+            ) }},
+            {{ as_of_date() }}
+        ) as valid_to
+    from changes
+    inner join states
         on
-            account_days.account_id = changes.account_id
-            and account_days.date_day = changes.date_day
+            changes.account_id = states.account_id
+            and changes.date_day between states.valid_from and states.valid_to
 
 ),
 
@@ -147,7 +172,8 @@ rated as (
         end as readiness_rate_{{ basis }},
         {%- endfor %}
         scored_step_count > 0 and scored_completed_count = scored_step_count as is_activated,
-        date_day
+        valid_from,
+        valid_to
     from running
 
 )

@@ -1,0 +1,26 @@
+{#
+The incremental strategy of every model that restates: the rows that its scope names go to the
+schema `superseded` and give way to the new ones. `meta.restated_by` names the scope, a model
+(none: the new rows themselves), `meta.restated_on` the columns of the key (a mapping where the
+scope calls them otherwise). Without a key, and when everything is built anew, all rows give way.
+#}
+{% macro get_incremental_restate_sql(arguments) %}
+    {%- set target = arguments['target_relation'] -%}
+    {%- set fresh = arguments['temp_relation'] -%}
+    {%- set former = target.incorporate(path={'schema': 'superseded'}) -%}
+    {%- set meta = config.get('meta') -%}
+    {%- set keys = meta.get('restated_on') -%}
+    {%- set where -%}
+        {%- if keys and restating() -%}
+            {%- set names = keys.values() if keys is mapping else keys -%}
+            where ({{ keys | join(', ') }}) in (
+                select {{ names | join(', ') }}
+                from {{ ref(meta['restated_by']) if meta.get('restated_by') else fresh }}
+            )
+        {%- endif -%}
+    {%- endset -%}
+    create schema if not exists {{ former.without_identifier() }};
+    create or replace table {{ former }} as select * from {{ target }} {{ where }};
+    delete from {{ target }} {{ where }};
+    insert into {{ target }} select * from {{ fresh }}
+{% endmacro %}

@@ -1,0 +1,110 @@
+"""Promise 1: however raw rows are cut into deliveries and runs, the marts equal one full build.
+
+A failing case names its seed: `cut(random_case(seed, SMALL), seed)` draws it again.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from marts import CompiledMarts, Known
+from raw_cases import LARGE, SMALL, USUAL, random_case
+from reference import parse_time
+
+if TYPE_CHECKING:
+    import duckdb
+    from raw_cases import Case, Row, Size, Tables
+
+
+class Run(NamedTuple):
+    """A daily run: what was delivered since the one before, and the day it brings the marts to."""
+
+    deliveries: list[Tables]
+    as_of: date
+
+
+def cut(case: Case, seed: int) -> list[Run]:
+    """Cut the raw rows of a case into deliveries and runs; the last run has the case's date.
+
+    Most rows come with the first run of or after their day, some much later, some too early; the
+    rows of a delivery have no order; some runs bring nothing, some several deliveries, some days
+    have no run.
+    """
+    chance = random.Random(seed)  # noqa: S311 - test data, and it must replay
+    days = sorted({chance.randrange(1, 120) for _ in range(chance.randrange(1, 5))}, reverse=True)
+    dates = [*(case.as_of - timedelta(days=day) for day in days), case.as_of]
+    if chance.random() < 0.3:
+        dates.append(case.as_of)
+    runs = [
+        Run([{table: [] for table in case.raw} for _ in range(chance.choice([1, 1, 2]))], day)
+        for day in dates
+    ]
+
+    def delivery(row: Row) -> int:
+        moment = parse_time(row.get("timestamp"))
+        due = [n for n, day in enumerate(dates) if moment and moment.date() <= day]
+        usual = due[0] if due else len(dates) - 1
+        return chance.choice(
+            [usual, usual, usual, chance.randrange(usual, len(dates)), chance.randrange(len(dates))]
+        )
+
+    for table, rows in case.raw.items():
+        for row in chance.sample(rows, len(rows)):
+            chance.choice(runs[delivery(row)].deliveries)[table].append(row)
+    return runs
+
+
+def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows of every mart and ops table, sorted; of the counts the newest."""
+    names = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " where schema_name in ('marts', 'ops') order by all"
+    ).fetchall()
+    rows = {}
+    for (name,) in names:
+        where = " where as_of_date = (select max(as_of_date) from ops.data_quality)"
+        sql = f"select * from {name}{where if name == 'ops.data_quality' else ''} order by all"
+        rows[name] = connection.execute(sql).fetchall()
+    return rows
+
+
+def check(marts: CompiledMarts, seed: int, size: Size) -> None:
+    case = random_case(seed, size)
+    runs = cut(case, seed)
+    load, known = 0, None
+    with marts.open(case) as restated, marts.open(case) as whole:
+        for run in runs:
+            for delivery in run.deliveries:
+                load += 1
+                marts.deliver(restated, delivery, load)
+                marts.deliver(whole, delivery, load)
+            marts.build(restated, run.as_of, case.timezone, known)
+            known = Known(load, run.as_of)
+        marts.build(whole, case.as_of, case.timezone)
+        got, wanted = tables(restated), tables(whole)
+    assert got.keys() == wanted.keys()
+    wrong = [name for name in wanted if got[name] != wanted[name]]
+    assert not wrong, f"seed {seed}: {wrong}"
+
+
+@pytest.fixture(scope="module")
+def marts(tmp_path_factory: pytest.TempPathFactory) -> CompiledMarts:
+    return CompiledMarts(tmp_path_factory.mktemp("compiled"))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1))
+def test_runs_of_small_deliveries_equal_one_full_build(marts: CompiledMarts, seed: int) -> None:
+    check(marts, seed, SMALL)
+
+
+@pytest.mark.parametrize(("seed", "size"), [(1, USUAL), (2, USUAL), (3, LARGE), (4, LARGE)])
+def test_runs_of_larger_deliveries_equal_one_full_build(
+    marts: CompiledMarts, seed: int, size: Size
+) -> None:
+    check(marts, seed, size)
