@@ -17,17 +17,38 @@ members as (
 
 ),
 
-point_days as (
-
-    select *
-    from {{ ref('int_point_days') }}
-    where true {{ and_restated('int_restated_user_days', ['account_id', 'user_id']) }}
-
-),
-
 score_models as (
 
     select * from {{ ref('score_models') }}
+
+),
+
+{%- if restating() %}
+
+starts as (
+
+    select account_id, user_id, min(date_day) as first_date
+    from {{ ref('int_restated_user_days') }}
+    group by 1, 2
+
+),
+
+{%- endif %}
+
+point_days as (
+
+    select point_days.*
+    from {{ ref('int_point_days') }} as point_days
+    {%- if restating() %}
+    -- earlier points have left every window by then
+    inner join score_models on point_days.score_model = score_models.score_model
+    inner join starts
+        on
+            point_days.account_id = starts.account_id
+            and point_days.user_id = starts.user_id
+            and point_days.event_date
+            > {{ days_after('starts.first_date', '-score_models.window_days') }}
+    {%- endif %}
 
 ),
 

@@ -1,0 +1,137 @@
+-- One row per day, up to the last run's as-of date, on which rows of daily marts are other than
+-- before. Rates as restated are meant to change and are left out.
+{%- set marts = {
+    'event_usage_daily': {
+        'scope': 'int_restated_cells',
+        'keys': {'account_id': 'account_id', 'date': 'event_date'},
+        'columns': ['user_id', 'event_key', 'feature', 'event_count'],
+    },
+    'user_engagement_daily': {
+        'scope': 'int_restated_user_scores',
+        'keys': {'account_id': 'account_id', 'user_id': 'user_id', 'date': 'date_day'},
+        'columns': [
+            'score_model', 'event_count', 'day_points', 'engagement_points', 'engagement_score',
+            'active_day_count', 'benchmark_points', 'benchmark_population_count',
+        ],
+    },
+    'account_engagement_daily': {
+        'scope': 'int_restated_account_scores',
+        'keys': {'account_id': 'account_id', 'date': 'date_day'},
+        'columns': [
+            'score_model', 'account_status', 'plan', 'event_count', 'day_points',
+            'engagement_points', 'engagement_score', 'engagement_score_avg', 'user_count',
+            'active_user_count', 'top_user_share', 'effective_user_count', 'benchmark_points',
+            'benchmark_population_count',
+        ],
+    },
+    'account_activation_daily': {
+        'scope': 'int_restated_activation_days',
+        'keys': {'account_id': 'account_id', 'date': 'date_day'},
+        'columns': [
+            'account_status', 'plan', 'step_count', 'completed_step_count', 'activation_rate',
+            'user_count', 'activated_user_count', 'user_activation_rate', 'readiness_rate',
+        ],
+    },
+} %}
+{%- set identities = {
+    'event_usage_daily': ['user_id', 'event_key'],
+    'user_engagement_daily': ['user_id', 'score_model'],
+    'account_engagement_daily': ['score_model'],
+    'account_activation_daily': [],
+} %}
+with
+
+{%- for mart, told in marts.items() %}
+{%- set columns = (['account_id', 'date'] + told['columns'] + told['keys'] | list) | unique | list %}
+
+{{ mart }}_before as (
+
+    {%- if restating() %}
+    select {{ columns | join(', ') }} from {{ superseded(mart) }}
+    {%- else %}
+    select {{ columns | join(', ') }} from {{ ref(mart) }} where false
+    {%- endif %}
+
+),
+
+{{ mart }}_now as (
+
+    select {{ columns | join(', ') }}
+    from {{ ref(mart) }}
+    {%- if restating() %}
+    where
+        date <= {{ known_date() }}
+        {{ and_restated(told['scope'], told['keys'] | list, told['keys'].values() | list) }}
+    {%- else %}
+    where false
+    {%- endif %}
+
+),
+
+{{ mart }}_changed as (
+
+    select distinct {{ (['account_id', 'date'] + identities[mart]) | join(', ') }}
+    from (
+        (select * from {{ mart }}_before except select * from {{ mart }}_now)
+        union all
+        (select * from {{ mart }}_now except select * from {{ mart }}_before)
+    ) as differing
+
+),
+{%- endfor %}
+
+score_changes as (
+
+    {%- for mart in ['user_engagement_daily', 'account_engagement_daily'] %}
+    select
+        changed.date,
+        abs(
+            coalesce(now.engagement_score, 0) - coalesce(before.engagement_score, 0)
+        ) as score_change
+    from {{ mart }}_changed as changed
+    {%- for side in ['before', 'now'] %}
+    left join {{ mart }}_{{ side }} as {{ side }}
+        on
+            changed.account_id = {{ side }}.account_id
+            and changed.date = {{ side }}.date
+            {%- for name in identities[mart] %}
+            and changed.{{ name }} = {{ side }}.{{ name }}
+            {%- endfor %}
+    {%- endfor %}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+changes as (
+
+    {%- for mart in marts %}
+    select
+        date,
+        {%- for other in marts %}
+        {{ 1 if mart == other else 0 }} as {{ other }},
+        {%- endfor %}
+        null as score_change
+    from {{ mart }}_changed
+
+    union all
+    {%- endfor %}
+
+    select date, 0, 0, 0, 0, score_change from score_changes
+
+),
+
+restatements as (
+
+    select
+        date as restated_date,
+        {%- for mart in marts %}
+        cast(sum({{ mart }}) as bigint) as {{ mart }}_count,
+        {%- endfor %}
+        cast(coalesce(max(score_change), 0) as decimal(18, 6)) as score_change_max
+    from changes
+    group by date
+
+)
+
+select * from restatements
