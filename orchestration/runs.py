@@ -54,6 +54,28 @@ def known(work: duckdb.DuckDBPyConnection) -> list[str]:
     return [run_id for (run_id,) in work.execute("select run_id from ops.runs").fetchall()]
 
 
+def before(work: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
+    """The run before a recorded one, if the same code made both, in the same time zone."""
+    rows = work.execute(
+        """
+        with this as (
+            select * from ops.runs where run_id = $run_id
+        ),
+        previous as (
+            select * from ops.runs where run_id < $run_id order by run_id desc limit 1
+        )
+        select previous.run_id
+        from previous
+        inner join this
+            on
+                previous.code_fingerprint = this.code_fingerprint
+                and previous.reporting_timezone = this.reporting_timezone
+        """,
+        {"run_id": run_id},
+    ).fetchall()
+    return rows[0][0] if rows else None
+
+
 def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
     """Writes the run's row, from what it knows and what the staged rows say."""
     _prepare(work)

@@ -166,13 +166,8 @@ def test_a_failing_copy_leaves_current_as_it_was(
     work: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish.publish(work, tmp_path, "run-00001-2026-03-01")
-    copy = publish.copy_statements
-
-    def lossy(connection: duckdb.DuckDBPyConnection, table: publish.Table) -> list[str]:
-        create, fill, *comments = copy(connection, table)
-        return [create, f"{fill} limit 1", *comments]
-
-    monkeypatch.setattr(publish, "copy_statements", lossy)
+    insert = publish.insert_statement
+    monkeypatch.setattr(publish, "insert_statement", lambda table: f"{insert(table)} limit 1")
     with pytest.raises(RunError, match="1 rows were copied of 2"):
         publish.publish(work, tmp_path, "run-00002-2026-03-01")
 
