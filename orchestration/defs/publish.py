@@ -91,7 +91,7 @@ def published_marts(
                     from_date=request.from_date,
                 ),
             )
-            version = publish(connection, settings.published, name)
+            version = publish(connection, settings.published, name, changed_days=None)
         finally:
             connection.close()
     rows = "\n".join(f"| {t.schema}.{t.name} | {t.row_count:,} |" for t in version.tables)
@@ -101,6 +101,7 @@ def published_marts(
             "run_id": version.folder.name,
             "as_of_date": request.as_of.isoformat(),
             "folder": dg.MetadataValue.path(version.folder),
+            "copied": f"everything: {version.whole}" if version.whole else "the changed days",
             "tables": dg.MetadataValue.md(f"| table | rows |\n|---|---:|\n{rows}"),
         }
     )
