@@ -173,16 +173,15 @@ def publish(
     published.mkdir(parents=True, exist_ok=True)
     remove_half_written(published)
     building = published / f"{name}{PARTIAL}"
-    whole = "the changed days are not known"
+    tables, whole = None, "the changed days are not known"
     if changed_days is not None:
         try:
             before = _Before(_folder_before(work, published, name), sorted(set(changed_days)))
-            tables = _write(work, building, before)
-            whole = ""
+            tables, whole = _write(work, building, before), ""
         except (RunError, duckdb.Error, OSError) as error:
             remove_half_written(published)
-            whole = str(error).partition("\n")[0]
-    if whole:
+            whole = str(error).partition("\n")[0] or type(error).__name__
+    if tables is None:
         tables = _write(work, building, None)
     for path in building.rglob("*"):
         if path.is_file():
@@ -432,12 +431,16 @@ def _link(old: Path, new: Path) -> None:
 
 def _copy_file(old: Path, new: Path) -> None:
     """Copies a file inside the kernel; where the file system can, without copying its blocks."""
-    if sys.platform != "linux":
-        shutil.copyfile(old, new)
-        return
-    with old.open("rb") as source, new.open("wb") as target:
-        while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):
+    if sys.platform == "linux":
+        try:
+            with old.open("rb") as source, new.open("wb") as target:
+                while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):
+                    pass
+        except OSError:
             pass
+        else:
+            return
+    shutil.copyfile(old, new)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Publication: complete, read-only, swapped in one step, and never in a reader's way."""
 
 import hashlib
+import os
 import random
 import stat
 import subprocess
@@ -400,13 +401,14 @@ def test_where_everything_is_copied_no_file_is_shared(tmp_path: Path) -> None:
     assert not set(third.values()) & {*first.values(), *second.values()}
 
 
-def test_without_hard_links_the_files_are_copied(
+def test_where_the_file_system_cannot_link_or_copy_by_itself_files_are_read_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(new: Path, old: Path) -> None:
-        raise PermissionError(new, old)
+    def refuse(*_: object) -> None:
+        raise OSError("not supported")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(os, "copy_file_range", refuse)
     work = history()
     first = next_run(work, tmp_path).folder
     second = next_run(work, tmp_path, [])
@@ -415,6 +417,23 @@ def test_without_hard_links_the_files_are_copied(
     assert not set(inodes(first).values()) & set(inodes(second.folder).values())
     place = Path("parquet/marts/event_usage_daily/2026-03.parquet")
     assert (first / place).read_bytes() == (second.folder / place).read_bytes()
+    whole = publish.publish(work, tmp_path / "whole", second.folder.name)
+    assert content(second.folder) == content(whole.folder)
+
+
+def test_a_version_that_is_built_on_another_can_be_read_by_an_older_duckdb_too(
+    tmp_path: Path,
+) -> None:
+    work = history()
+    next_run(work, tmp_path)
+    version = next_run(work, tmp_path, [LAST])
+
+    assert version.whole == ""
+    told = read(
+        version.folder / "accountpulse.duckdb",
+        "select database_name, tags from duckdb_databases() where not internal",
+    )
+    assert told == [("accountpulse", {"storage_version": "v1.0.0+"})]
 
 
 def test_a_version_is_built_on_one_that_a_reader_has_open(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def published_marts(
     """One folder per run: what readers open, a DuckDB file and the same tables as Parquet.
 
     The last step of a run: only when every check has passed is `current` pointed at the new folder.
-    Each version adds its row to `ops.runs`, whose columns are shown here.
+    Each version adds its row to `ops.runs`, whose columns are shown here. `copied` says whether all
+    days were copied, and why, or the changed ones.
     """
     with told_plainly():
         settings = warehouse.settings
