@@ -230,6 +230,12 @@ def history(path: Path | None = None) -> duckdb.DuckDBPyConnection:
     return work
 
 
+@pytest.fixture
+def past() -> Iterator[duckdb.DuckDBPyConnection]:
+    with closing(history()) as work:
+        yield work
+
+
 def restate(work: duckdb.DuckDBPyConnection, day: date, rows: int, salt: int = 0) -> None:
     """Gives a day other rows."""
     for name in DAILY:
@@ -275,7 +281,8 @@ def content(folder: Path) -> dict[str, Any]:
                 f"from {schema}.{name} order by all"
             ).fetchall()
             parquet = reader.execute("from read_parquet($files) order by all", {"files": files})
-            seen[f"{schema}.{name}, Parquet"] = parquet.description, parquet.fetchall()
+            types = [(column, str(kind)) for column, kind, *_ in parquet.description or []]
+            seen[f"{schema}.{name}, Parquet"] = types, parquet.fetchall()
     seen["files"] = {path.relative_to(folder) for path in folder.rglob("*")}
     return seen
 
@@ -299,10 +306,11 @@ def test_the_marts_that_are_copied_by_day_are_marts() -> None:
     assert set(publish.COPIED_BY_DAY) <= {path.stem for path in models.glob("**/*.sql")}
 
 
-def test_a_daily_mart_has_a_parquet_file_per_month_and_is_sorted_by_date(tmp_path: Path) -> None:
-    work = history()
+def test_a_daily_mart_has_a_parquet_file_per_month_and_is_sorted_by_date(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
 
-    folder = next_run(work, tmp_path).folder
+    folder = next_run(past, tmp_path).folder
 
     months = [f"2026-0{month}.parquet" for month in range(1, 6)]
     for name in DAILY:
@@ -314,15 +322,16 @@ def test_a_daily_mart_has_a_parquet_file_per_month_and_is_sorted_by_date(tmp_pat
         assert dates == [(day,) for day in DAYS for _ in range(3)]
 
 
-def test_a_daily_mart_without_rows_can_be_read_as_parquet(tmp_path: Path) -> None:
-    work = history()
-    work.execute("delete from marts.event_usage_daily")
+def test_a_daily_mart_without_rows_can_be_read_as_parquet(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    past.execute("delete from marts.event_usage_daily")
 
-    empty = next_run(work, tmp_path).folder
-    restate(work, DAYS[0], 2)
-    filled = next_run(work, tmp_path, DAYS[:1])
-    work.execute("delete from marts.event_usage_daily")
-    emptied = next_run(work, tmp_path, DAYS[:1])
+    empty = next_run(past, tmp_path).folder
+    restate(past, DAYS[0], 2)
+    filled = next_run(past, tmp_path, DAYS[:1])
+    past.execute("delete from marts.event_usage_daily")
+    emptied = next_run(past, tmp_path, DAYS[:1])
 
     assert (filled.whole, emptied.whole) == ("", "")
     files = "parquet/marts/event_usage_daily/*.parquet"
@@ -371,14 +380,14 @@ def test_versions_built_on_each_other_equal_one_of_which_everything_was_copied(
 
 
 def test_only_months_without_a_changed_day_share_a_file_with_the_version_before(
+    past: duckdb.DuckDBPyConnection,
     tmp_path: Path,
 ) -> None:
-    work = history()
-    first = inodes(next_run(work, tmp_path).folder)
+    first = inodes(next_run(past, tmp_path).folder)
     for day in (date(2026, 2, 3), LAST + timedelta(days=1)):
-        restate(work, day, 4)
+        restate(past, day, 4)
 
-    version = next_run(work, tmp_path, [date(2026, 2, 3), LAST + timedelta(days=1)])
+    version = next_run(past, tmp_path, [date(2026, 2, 3), LAST + timedelta(days=1)])
 
     shared = {path for path, inode in inodes(version.folder).items() if inode == first[path]}
     assert shared == {
@@ -391,42 +400,42 @@ def test_only_months_without_a_changed_day_share_a_file_with_the_version_before(
     assert {path.suffix for path in files} == {".duckdb", ".parquet"}
 
 
-def test_where_everything_is_copied_no_file_is_shared(tmp_path: Path) -> None:
-    work = history()
-    first = inodes(next_run(work, tmp_path).folder)
-    second = inodes(next_run(work, tmp_path, []).folder)
-    third = inodes(next_run(work, tmp_path).folder)
+def test_where_everything_is_copied_no_file_is_shared(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    first = inodes(next_run(past, tmp_path).folder)
+    second = inodes(next_run(past, tmp_path, []).folder)
+    third = inodes(next_run(past, tmp_path).folder)
 
     assert set(first.values()) & set(second.values())
     assert not set(third.values()) & {*first.values(), *second.values()}
 
 
 def test_where_the_file_system_cannot_link_or_copy_by_itself_files_are_read_and_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    past: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError("not supported")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     monkeypatch.setattr(os, "copy_file_range", refuse)
-    work = history()
-    first = next_run(work, tmp_path).folder
-    second = next_run(work, tmp_path, [])
+    first = next_run(past, tmp_path).folder
+    second = next_run(past, tmp_path, [])
 
     assert second.whole == ""
     assert not set(inodes(first).values()) & set(inodes(second.folder).values())
     place = Path("parquet/marts/event_usage_daily/2026-03.parquet")
     assert (first / place).read_bytes() == (second.folder / place).read_bytes()
-    whole = publish.publish(work, tmp_path / "whole", second.folder.name)
+    whole = publish.publish(past, tmp_path / "whole", second.folder.name)
     assert content(second.folder) == content(whole.folder)
 
 
 def test_a_version_that_is_built_on_another_can_be_read_by_an_older_duckdb_too(
+    past: duckdb.DuckDBPyConnection,
     tmp_path: Path,
 ) -> None:
-    work = history()
-    next_run(work, tmp_path)
-    version = next_run(work, tmp_path, [LAST])
+    next_run(past, tmp_path)
+    version = next_run(past, tmp_path, [LAST])
 
     assert version.whole == ""
     told = read(
@@ -436,28 +445,30 @@ def test_a_version_that_is_built_on_another_can_be_read_by_an_older_duckdb_too(
     assert told == [("accountpulse", {"storage_version": "v1.0.0+"})]
 
 
-def test_a_version_is_built_on_one_that_a_reader_has_open(tmp_path: Path) -> None:
-    work = history()
-    first = next_run(work, tmp_path).folder
+def test_a_version_is_built_on_one_that_a_reader_has_open(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    first = next_run(past, tmp_path).folder
     with closing(duckdb.connect(str(first / "accountpulse.duckdb"), read_only=True)) as reader:
         count = "select count(*), count(distinct account_id) from marts.event_usage_daily"
         before = reader.execute(count).fetchall()
         for number in range(1, 8):
-            restate(work, LAST, 3 + number)
-            version = next_run(work, tmp_path, [LAST])
+            restate(past, LAST, 3 + number)
+            version = next_run(past, tmp_path, [LAST])
             assert version.whole == ""
             assert reader.execute(count).fetchall() == before
         assert not first.exists()
-    assert read(version.folder / "accountpulse.duckdb", count) == work.execute(count).fetchall()
+    assert read(version.folder / "accountpulse.duckdb", count) == past.execute(count).fetchall()
 
 
-def test_links_go_on_after_the_version_that_wrote_the_file_is_gone(tmp_path: Path) -> None:
-    work = history()
-    versions = [next_run(work, tmp_path)]
-    versions += [next_run(work, tmp_path, [LAST]) for _ in range(publish.KEPT + 1)]
+def test_links_go_on_after_the_version_that_wrote_the_file_is_gone(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    versions = [next_run(past, tmp_path)]
+    versions += [next_run(past, tmp_path, [LAST]) for _ in range(publish.KEPT + 1)]
 
     assert not versions[0].folder.exists()
-    whole = publish.publish(work, tmp_path / "whole", versions[-1].folder.name)
+    whole = publish.publish(past, tmp_path / "whole", versions[-1].folder.name)
     assert content(versions[-1].folder) == content(whole.folder)
 
 
@@ -535,31 +546,35 @@ def test_a_run_killed_at_any_step_leaves_readers_a_whole_version_and_the_next_ru
     assert not list(published.glob("*.partial"))
 
 
-def test_after_a_run_that_was_not_published_everything_is_copied(tmp_path: Path) -> None:
-    work = history()
-    next_run(work, tmp_path)
-    unpublished = publish.run_name(tmp_path, runs.known(work), DAY)
-    work.execute(
+def test_after_a_run_that_was_not_published_everything_is_copied(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    next_run(past, tmp_path)
+    unpublished = publish.run_name(tmp_path, runs.known(past), DAY)
+    past.execute(
         "insert into ops.runs by name (select * replace (? as run_id) from ops.runs)", [unpublished]
     )
 
-    third = next_run(work, tmp_path, [])
-    fourth = next_run(work, tmp_path, [])
+    third = next_run(past, tmp_path, [])
+    fourth = next_run(past, tmp_path, [])
 
     assert third.whole == "the version before is not that of the run before by the same code"
     assert fourth.whole == ""
 
 
-def test_after_other_code_everything_is_copied(tmp_path: Path) -> None:
-    work = history()
-    next_run(work, tmp_path)
+def test_after_other_code_everything_is_copied(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    next_run(past, tmp_path)
 
-    assert "by the same code" in next_run(work, tmp_path, [], code="new").whole
-    assert next_run(work, tmp_path, [], code="new").whole == ""
+    assert "by the same code" in next_run(past, tmp_path, [], code="new").whole
+    assert next_run(past, tmp_path, [], code="new").whole == ""
 
 
-def test_the_first_version_copies_everything(tmp_path: Path) -> None:
-    assert next_run(history(), tmp_path, DAYS).whole
+def test_the_first_version_copies_everything(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    assert next_run(past, tmp_path, DAYS).whole
 
 
 def cut(folder: Path) -> None:
@@ -590,74 +605,75 @@ def break_month(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut, overwrite, unlink, unlink_month, break_month])
 def test_on_a_damaged_version_nothing_is_built(
-    tmp_path: Path, damage: Callable[[Path], None]
+    past: duckdb.DuckDBPyConnection, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    work = history()
-    damage(next_run(work, tmp_path).folder)
-    restate(work, LAST, 5)
+    damage(next_run(past, tmp_path).folder)
+    restate(past, LAST, 5)
 
-    version = next_run(work, tmp_path, [LAST])
+    version = next_run(past, tmp_path, [LAST])
 
     assert version.whole
-    whole = publish.publish(work, tmp_path / "whole", version.folder.name)
+    whole = publish.publish(past, tmp_path / "whole", version.folder.name)
     assert content(version.folder) == content(whole.folder)
-    assert next_run(work, tmp_path, []).whole == ""
+    assert next_run(past, tmp_path, []).whole == ""
 
 
-def test_on_a_table_of_another_shape_nothing_is_built(tmp_path: Path) -> None:
-    work = history()
-    next_run(work, tmp_path)
-    work.execute("comment on column marts.event_usage_daily.n is 'How many.'")
+def test_on_a_table_of_another_shape_nothing_is_built(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    next_run(past, tmp_path)
+    past.execute("comment on column marts.event_usage_daily.n is 'How many.'")
 
-    version = next_run(work, tmp_path, [])
+    version = next_run(past, tmp_path, [])
 
     assert version.whole == '"marts"."event_usage_daily" is another table in the version before'
     comments = "select comment from duckdb_columns() where column_name = 'n'"
     assert read(version.folder / "accountpulse.duckdb", comments) == [("How many.",)]
 
 
-def test_small_tables_may_come_go_and_change(tmp_path: Path) -> None:
-    work = history()
-    next_run(work, tmp_path)
-    work.execute("drop table reference.exclusions")
-    work.execute("create table ops.unmapped_events as select 'x' as event_name")
-    work.execute("alter table marts.accounts add column plan varchar default 'pro'")
+def test_small_tables_may_come_go_and_change(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    next_run(past, tmp_path)
+    past.execute("drop table reference.exclusions")
+    past.execute("create table ops.unmapped_events as select 'x' as event_name")
+    past.execute("alter table marts.accounts add column plan varchar default 'pro'")
 
-    version = next_run(work, tmp_path, [])
+    version = next_run(past, tmp_path, [])
 
     assert version.whole == ""
-    whole = publish.publish(work, tmp_path / "whole", version.folder.name)
+    whole = publish.publish(past, tmp_path / "whole", version.folder.name)
     assert content(version.folder) == content(whole.folder)
 
 
-def test_a_day_that_changed_without_being_told_is_noticed_by_its_rows(tmp_path: Path) -> None:
-    work = history()
-    next_run(work, tmp_path)
-    restate(work, LAST, 5)
-    restate(work, FIRST, 5)
+def test_a_day_that_changed_without_being_told_is_noticed_by_its_rows(
+    past: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    next_run(past, tmp_path)
+    restate(past, LAST, 5)
+    restate(past, FIRST, 5)
 
-    version = next_run(work, tmp_path, [LAST])
+    version = next_run(past, tmp_path, [LAST])
 
     assert version.whole == '"marts"."account_engagement_daily": 335 rows were copied of 337'
-    whole = publish.publish(work, tmp_path / "whole", version.folder.name)
+    whole = publish.publish(past, tmp_path / "whole", version.folder.name)
     assert content(version.folder) == content(whole.folder)
 
 
 def test_a_file_that_holds_much_that_nothing_uses_is_written_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    past: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish, "FREE_BLOCKS", 4)
-    work = history()
-    work.execute(
+    past.execute(
         "insert into marts.event_usage_daily"
         " select uuid()::varchar, uuid()::varchar, uuid()::varchar, 1, ? from range(40_000)",
         [LAST],
     )
-    size = (next_run(work, tmp_path).folder / "accountpulse.duckdb").stat().st_size
+    size = (next_run(past, tmp_path).folder / "accountpulse.duckdb").stat().st_size
 
     reasons = []
     for day in (FIRST, LAST, FIRST):
-        version = next_run(work, tmp_path, [day])
+        version = next_run(past, tmp_path, [day])
         reasons.append(version.whole)
         assert (version.folder / "accountpulse.duckdb").stat().st_size < 1.6 * size
 
