@@ -4,22 +4,37 @@ Plain files and DuckDB; nothing of Dagster. A version is a folder `run-<number>-
 the DuckDB file and the same tables as Parquet; `current` is a symbolic link to the newest complete
 one. The link to the folder is what is swapped: replacing a database file under a reader that died
 would let the next reader replay the old file's log into the new data.
+
+A version can be built on the one before: then the large daily marts are written for the changed
+days alone. Nothing is ever written into the version before: its DuckDB file is copied, and of its
+Parquet files those that stay as they are get a second name (a hard link).
 """
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
 
+from orchestration import runs
 from orchestration.errors import RunError
 
 SCHEMAS = ("marts", "reference", "ops")
 CATALOG = "accountpulse"
 """Name of the published file and thereby of its catalog: none of the schemas may be called so."""
+
+COPIED_BY_DAY = ("account_engagement_daily", "event_usage_daily", "user_engagement_daily")
+"""Marts of which only the changed days are copied; all other tables are copied whole."""
+
+_WORK = "current_catalog()"
+_COPY = f"'{CATALOG}'"
+_ON_DAYS = 'where "date" in (select unnest($days::date[]))'
 
 PARTIAL = ".partial"
 """Ending of a version's folder while it is being written."""
@@ -27,6 +42,29 @@ PARTIAL = ".partial"
 KEPT = 5
 STORAGE_VERSION = "v1.0.0"
 """Written for readers with an older DuckDB than ours."""
+
+NO_ROWS = "no-rows.parquet"
+"""The one file of a daily mart without rows: it tells readers the columns."""
+
+FREE_BLOCKS = 64
+"""Blocks (of 256 KB) that a file may always have free; beyond, half as many as it uses."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it is published.
+
+    Args:
+        name: its name.
+        kind: its type, as SQL says it.
+        is_nullable: whether it may be null.
+        comment: what it means, if that is told.
+    """
+
+    name: str
+    kind: str
+    is_nullable: bool
+    comment: str | None
 
 
 @dataclass(frozen=True)
@@ -36,17 +74,39 @@ class Table:
     Args:
         schema: its schema.
         name: its name.
+        columns: its columns, in order.
+        comment: what it holds, if that is told.
         row_count: rows in it, or -1 before they were counted.
     """
 
     schema: str
     name: str
+    columns: tuple[Column, ...]
+    comment: str | None
     row_count: int = -1
 
     @property
     def relation(self) -> str:
         """Schema and name, quoted."""
         return f"{_identifier(self.schema)}.{_identifier(self.name)}"
+
+    @property
+    def is_copied_by_day(self) -> bool:
+        """Whether it is enough to copy its changed days."""
+        return self.schema == "marts" and self.name in COPIED_BY_DAY
+
+    @property
+    def is_daily(self) -> bool:
+        """Whether it is a history by the day: sorted by date, and one Parquet file per month."""
+        return self.schema == "marts" and self.name.endswith("_daily")
+
+    @property
+    def order(self) -> str:
+        """How its rows are sorted: a daily mart by date, then by who and what."""
+        if not self.is_daily:
+            return ""
+        keys = ["date", *(column.name for column in self.columns if column.kind == "VARCHAR")]
+        return f"order by {', '.join(map(_identifier, keys))}"
 
 
 @dataclass(frozen=True)
@@ -56,10 +116,20 @@ class Version:
     Args:
         folder: where it is.
         tables: what is in it.
+        whole: why all days were copied; empty where it was built on the version before.
     """
 
     folder: Path
     tables: tuple[Table, ...]
+    whole: str
+
+
+@dataclass(frozen=True)
+class _Before:
+    """The version to build on, and the days on which it may be wrong."""
+
+    folder: Path
+    days: list[date]
 
 
 def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
@@ -75,16 +145,27 @@ def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
     return f"run-{newest + 1:05d}-{as_of.isoformat()}"
 
 
-def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Version:
+def publish(
+    work: duckdb.DuckDBPyConnection,
+    published: Path,
+    name: str,
+    changed_days: Sequence[date] | None = None,
+) -> Version:
     """Copies the published schemas to a new version and switches readers to it.
 
     The caller holds the writer lock. Until the last step, the swap of the link, readers see the
     version before; a version that a killed run left half-written is removed by the next one.
 
+    With `changed_days`, the version that `current` points to is built on, if it is that of the run
+    before, made by the same code, and sound. If not, everything is copied, and the version says
+    why. A version of which everything was copied shares no file with an earlier one.
+
     Args:
-        work: the work file, open, everything in it tested.
+        work: the work file, open, everything in it tested, the run recorded in `ops.runs`.
         published: folder of the versions.
         name: of the new one, from `run_name`.
+        changed_days: every day on which a row of a mart in `COPIED_BY_DAY` may differ from the
+            version that `current` points to, new days included; None: not known.
 
     Raises:
         RunError: the copy is not the same as the original.
@@ -92,9 +173,16 @@ def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Vers
     published.mkdir(parents=True, exist_ok=True)
     remove_half_written(published)
     building = published / f"{name}{PARTIAL}"
-    building.mkdir()
-    tables = _copy(work, building / f"{CATALOG}.duckdb")
-    _export(work, building / "parquet", tables)
+    tables, whole = None, "the changed days are not known"
+    if changed_days is not None:
+        try:
+            before = _Before(_folder_before(work, published, name), sorted(set(changed_days)))
+            tables, whole = _write(work, building, before), ""
+        except (RunError, duckdb.Error, OSError) as error:
+            remove_half_written(published)
+            whole = str(error).partition("\n")[0] or type(error).__name__
+    if tables is None:
+        tables = _write(work, building, None)
     for path in building.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
@@ -104,7 +192,7 @@ def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Vers
     _flush(published)
     _switch(published, name)
     _prune(published)
-    return Version(folder, tables)
+    return Version(folder, tables, whole)
 
 
 def remove_half_written(published: Path) -> None:
@@ -115,80 +203,255 @@ def remove_half_written(published: Path) -> None:
         path.unlink()
 
 
-def _tables(work: duckdb.DuckDBPyConnection) -> list[Table]:
-    rows = work.execute(
-        "select schema_name, table_name from duckdb_tables()"
-        " where database_name = current_catalog() and not temporary"
-        " and list_contains(?, schema_name) order by all",
-        [list(SCHEMAS)],
-    ).fetchall()
-    return [Table(schema, name) for schema, name in rows]
+def _folder_before(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Path:
+    """The folder that `current` points to.
+
+    Raises:
+        RunError: it is not the version of the run before by the same code.
+    """
+    folder = (published / "current").resolve()
+    if folder.name != runs.before(work, name):
+        raise RunError("the version before is not that of the run before by the same code")
+    return folder
 
 
-def _copy(work: duckdb.DuckDBPyConnection, path: Path) -> tuple[Table, ...]:
-    """Writes every table with its types, constraints on null, order of columns and comments."""
-    tables = []
-    work.execute(f"attach {_literal(str(path))} as {CATALOG} (storage_version '{STORAGE_VERSION}')")
+def _write(
+    work: duckdb.DuckDBPyConnection, building: Path, before: _Before | None
+) -> tuple[Table, ...]:
+    """Writes a version's files, and compares them with what they were made from.
+
+    Raises:
+        RunError: they are not the same, or the version before cannot be built on.
+    """
+    building.mkdir()
+    file = building / f"{CATALOG}.duckdb"
+    if before:
+        _copy_file(before.folder / file.name, file)
+    work.execute(f"attach {_literal(str(file))} as {CATALOG} (storage_version '{STORAGE_VERSION}')")
     try:
-        for schema in SCHEMAS:
-            work.execute(f"create schema {CATALOG}.{_identifier(schema)}")
-        for table in _tables(work):
-            for statement in copy_statements(work, table):
-                work.execute(statement)
-            ((wanted, got),) = work.execute(
-                f"select (select count(*) from {table.relation}),"
-                f" (select count(*) from {CATALOG}.{table.relation})"
-            ).fetchall()
-            if wanted != got:
-                raise RunError(f"{table.relation}: {got} rows were copied of {wanted}")
-            tables.append(Table(table.schema, table.name, got))
+        with _transaction(work):
+            tables = _fill(work, before)
         work.execute(f"checkpoint {CATALOG}")
+        if before:
+            _check_slack(work)
+        tables = [_counted(work, table, before) for table in tables]
+        _export(work, building / "parquet", tables, before)
     finally:
         work.execute(f"detach {CATALOG}")
     return tuple(tables)
 
 
-def copy_statements(work: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
-    """Statements that make and fill the published copy of a table."""
-    columns = work.execute(
-        "select column_name, data_type, is_nullable, comment from duckdb_columns()"
-        " where database_name = current_catalog() and schema_name = ? and table_name = ?"
-        " order by column_index",
-        [table.schema, table.name],
+def _fill(work: duckdb.DuckDBPyConnection, before: _Before | None) -> list[Table]:
+    """Brings the attached file to what the work file holds.
+
+    Raises:
+        RunError: a table whose changed days are to be copied is not there as it is now.
+    """
+    tables = _tables(work, _WORK)
+    there = _tables(work, _COPY)
+    for schema in SCHEMAS:
+        work.execute(f"create schema if not exists {CATALOG}.{_identifier(schema)}")
+    for table in there:
+        if table not in tables:
+            work.execute(f"drop table {CATALOG}.{table.relation}")
+    for table in tables:
+        if table not in there:
+            for statement in _create_statements(table):
+                work.execute(statement)
+        if before and table.is_copied_by_day:
+            if table not in there:
+                raise RunError(f"{table.relation} is another table in the version before")
+            days = {"days": before.days}
+            work.execute(f"delete from {CATALOG}.{table.relation} {_ON_DAYS}", days)
+            work.execute(insert_statement(table, _ON_DAYS), days)
+        else:
+            work.execute(f"delete from {CATALOG}.{table.relation}")
+            work.execute(insert_statement(table))
+    return tables
+
+
+def _tables(work: duckdb.DuckDBPyConnection, catalog: str) -> list[Table]:
+    """The published tables of the work file or of the attached one."""
+    rows = work.execute(
+        "select schema_name, table_name, tables.comment,"
+        " column_name, data_type, is_nullable, columns.comment"
+        " from duckdb_tables() as tables"
+        " inner join duckdb_columns() as columns"
+        " using (database_name, schema_name, table_name)"
+        f" where database_name = {catalog} and not temporary"
+        " and list_contains(?, schema_name)"
+        " order by schema_name, table_name, column_index",
+        [list(SCHEMAS)],
     ).fetchall()
-    ((comment,),) = work.execute(
-        "select comment from duckdb_tables()"
-        " where database_name = current_catalog() and schema_name = ? and table_name = ?",
-        [table.schema, table.name],
-    ).fetchall()
+    return [
+        Table(schema, name, tuple(Column(*row[3:]) for row in columns), comment)
+        for (schema, name, comment), columns in groupby(rows, key=lambda row: row[:3])
+    ]
+
+
+def _create_statements(table: Table) -> list[str]:
+    """Statements that make a table with its types, constraints on null and comments."""
     target = f"{CATALOG}.{table.relation}"
     typed = ", ".join(
-        f"{_identifier(name)} {kind}{'' if nullable else ' not null'}"
-        for name, kind, nullable, _ in columns
+        f"{_identifier(column.name)} {column.kind}{'' if column.is_nullable else ' not null'}"
+        for column in table.columns
     )
-    statements = [
-        f"create table {target} ({typed})",
-        f"insert into {target} select * from {table.relation}",
-    ]
-    if comment:
-        statements.append(f"comment on table {target} is {_literal(comment)}")
+    statements = [f"create table {target} ({typed})"]
+    if table.comment:
+        statements.append(f"comment on table {target} is {_literal(table.comment)}")
     statements += [
-        f"comment on column {target}.{_identifier(name)} is {_literal(text)}"
-        for name, _, _, text in columns
-        if text
+        f"comment on column {target}.{_identifier(column.name)} is {_literal(column.comment)}"
+        for column in table.columns
+        if column.comment
     ]
     return statements
 
 
-def _export(work: duckdb.DuckDBPyConnection, folder: Path, tables: Sequence[Table]) -> None:
+def insert_statement(table: Table, among: str = "") -> str:
+    """The statement that fills the published copy of a table, or of some of its rows."""
+    return f"insert into {CATALOG}.{table.relation} from {table.relation} {among} {table.order}"
+
+
+def _check_slack(work: duckdb.DuckDBPyConnection) -> None:
+    """A file that is changed time and again holds blocks that nothing uses any more.
+
+    Raises:
+        RunError: too many of them.
+    """
+    ((used, free),) = work.execute(
+        f"select used_blocks, free_blocks from pragma_database_size() where database_name = {_COPY}"
+    ).fetchall()
+    if free > max(FREE_BLOCKS, used // 2):
+        raise RunError("the file has grown too far beyond what is in it")
+
+
+def _counted(work: duckdb.DuckDBPyConnection, table: Table, before: _Before | None) -> Table:
+    """The table with its number of rows, which is that of the original, on each changed day too.
+
+    Raises:
+        RunError: it is not.
+    """
+    ((wanted, got),) = work.execute(
+        f"select (select count(*) from {table.relation}),"
+        f" (select count(*) from {CATALOG}.{table.relation})"
+    ).fetchall()
+    if wanted != got:
+        raise RunError(f"{table.relation}: {got} rows were copied of {wanted}")
+    if before and table.is_copied_by_day:
+        here, there = (
+            work.execute(
+                f'select "date", count(*) from {relation} {_ON_DAYS} group by all order by all',
+                {"days": before.days},
+            ).fetchall()
+            for relation in (table.relation, f"{CATALOG}.{table.relation}")
+        )
+        if here != there:
+            raise RunError(f"{table.relation}: not every changed day was copied")
+    return replace(table, row_count=got)
+
+
+def _export(
+    work: duckdb.DuckDBPyConnection,
+    folder: Path,
+    tables: Sequence[Table],
+    before: _Before | None,
+) -> None:
+    """Writes the attached file's tables as Parquet.
+
+    Raises:
+        RunError: the files have not as many rows as the tables.
+    """
     for schema in SCHEMAS:
         (folder / schema).mkdir(parents=True)
+    files: dict[Table, list[Path]] = {}
     for table in tables:
         path = folder / table.schema / f"{table.name}.parquet"
+        if table.is_daily:
+            files[table] = _export_months(work, path.with_suffix(""), table, before)
+        else:
+            _write_parquet(work, f"from {CATALOG}.{table.relation}", path)
+            files[table] = [path]
+    rows = dict(
         work.execute(
-            f"copy (from {table.relation}) to {_literal(str(path))}"
-            " (format parquet, compression zstd)"
-        )
+            "select file_name, num_rows from parquet_file_metadata(?)",
+            [[str(path) for paths in files.values() for path in paths]],
+        ).fetchall()
+    )
+    for table, paths in files.items():
+        got = sum(rows[str(path)] for path in paths)
+        if got != table.row_count:
+            raise RunError(f"{table.relation}: {got} rows are in Parquet of {table.row_count}")
+
+
+def _export_months(
+    work: duckdb.DuckDBPyConnection, folder: Path, table: Table, before: _Before | None
+) -> list[Path]:
+    """One file per month with rows; a month without a changed day keeps the file that it has."""
+    folder.mkdir()
+    relation = f"{CATALOG}.{table.relation}"
+    if before and table.is_copied_by_day:
+        firsts = {day.replace(day=1) for day in before.days}
+        written = {_month_file(first) for first in firsts} | {NO_ROWS}
+        for path in (before.folder / "parquet" / table.schema / table.name).iterdir():
+            if path.name not in written:
+                _link(path, folder / path.name)
+    else:
+        months = f"select distinct date_trunc('month', \"date\")::date from {relation}"
+        firsts = {first for (first,) in work.execute(months).fetchall()}
+    for first in sorted(firsts):
+        path = folder / _month_file(first)
+        following = (first + timedelta(days=31)).replace(day=1)
+        among = f"\"date\" >= date '{first}' and \"date\" < date '{following}'"
+        if not _write_parquet(work, f"from {relation} where {among} {table.order}", path):
+            path.unlink()
+    if not any(folder.iterdir()):
+        _write_parquet(work, f"from {relation}", folder / NO_ROWS)
+    return list(folder.iterdir())
+
+
+def _write_parquet(work: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
+    """Writes what a query says, and tells the number of rows."""
+    ((rows,),) = work.execute(
+        f"copy ({query}) to {_literal(str(path))} (format parquet, compression zstd)"
+    ).fetchall()
+    return int(rows)
+
+
+def _month_file(day: date) -> str:
+    return f"{day.isoformat()[:7]}.parquet"
+
+
+def _link(old: Path, new: Path) -> None:
+    """Gives a file a second name; where the file system has no such thing, copies it."""
+    try:
+        new.hardlink_to(old)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
+def _copy_file(old: Path, new: Path) -> None:
+    """Copies a file inside the kernel; where the file system can, without copying its blocks."""
+    if sys.platform == "linux":
+        try:
+            with old.open("rb") as source, new.open("wb") as target:
+                while os.copy_file_range(source.fileno(), target.fileno(), 1 << 30):
+                    pass
+        except OSError:
+            pass
+        else:
+            return
+    shutil.copyfile(old, new)
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("begin")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
 
 
 def _switch(published: Path, name: str) -> None:
@@ -202,8 +465,8 @@ def _switch(published: Path, name: str) -> None:
 def _prune(published: Path) -> None:
     """Keeps the last versions; a reader that has an older one open goes on reading it."""
     current = (published / "current").resolve()
-    runs = sorted(published.glob("run-*"), key=lambda path: _number(path.name))
-    for path in runs[:-KEPT]:
+    versions = sorted(published.glob("run-*"), key=lambda path: _number(path.name))
+    for path in versions[:-KEPT]:
         if path != current:
             shutil.rmtree(path)
 

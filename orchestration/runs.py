@@ -54,16 +54,43 @@ def known(work: duckdb.DuckDBPyConnection) -> list[str]:
     return [run_id for (run_id,) in work.execute("select run_id from ops.runs").fetchall()]
 
 
+def before(work: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
+    """The run before a recorded one, if the same code made both, in the same time zone."""
+    rows = work.execute(
+        """
+        with this as (
+            select * from ops.runs where run_id = $run_id
+        ),
+        previous as (
+            select * from ops.runs where run_id < $run_id order by run_id desc limit 1
+        )
+        select previous.run_id
+        from previous
+        inner join this
+            on
+                previous.code_fingerprint = this.code_fingerprint
+                and previous.reporting_timezone = this.reporting_timezone
+        """,
+        {"run_id": run_id},
+    ).fetchall()
+    return rows[0][0] if rows else None
+
+
 def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
-    """Writes the run's row, from what it knows and what the staged rows say."""
+    """Writes the run's row, from what it knows and what the staged rows say.
+
+    Of rows that came by a load, only those that the run before did not know are read.
+    """
     _prepare(work)
+    known = work.execute(
+        "select load_count, freshest_received_at, as_of_date"
+        " from ops.runs order by run_id desc limit 1"
+    ).fetchall()
+    load_count, freshest, previous_date = known[0] if known else (None, None, None)
     work.execute(
         """
         insert into ops.runs
-        with previous as (
-            select load_count, as_of_date from ops.runs order by run_id desc limit 1
-        ),
-        staged as (
+        with staged as (
             select load_id, received_at, event_at as happened_at from staging.stg_tracks
             union all
             select load_id, received_at, row_at from staging.stg_identifies
@@ -72,25 +99,26 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
         ),
         told as (
             select
-                max(staged.load_id) as load_count,
-                max(staged.received_at) as freshest_received_at,
-                min(timezone($timezone, timezone('UTC', staged.happened_at))) filter (
-                    staged.load_id > previous.load_count
-                )::date as reached_date,
-                any_value(previous.as_of_date) as previous_date
+                max(load_id) as load_count,
+                max(received_at) as freshest_received_at,
+                min(timezone($timezone, timezone('UTC', happened_at))) filter (
+                    load_id > $load_count
+                )::date as reached_date
             from staged
-            left join previous on true
+            where load_id is null or load_id > coalesce($load_count::bigint, -1)
         )
         select
             $run_id, $dial_fingerprint, $code_fingerprint, $timezone,
-            load_count, freshest_received_at, $as_of, $from_date,
+            greatest(load_count, $load_count), greatest(freshest_received_at, $freshest),
+            $as_of, $from_date,
             case
-                when least(reached_date, $from_date) <= previous_date
+                when least(reached_date, $from_date) <= $previous_date
                     then least(reached_date, $from_date)
             end
         from told
         """,
-        vars(run),
+        vars(run)
+        | {"load_count": load_count, "freshest": freshest, "previous_date": previous_date},
     )
 
 

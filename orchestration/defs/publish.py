@@ -71,7 +71,8 @@ def published_marts(
     """One folder per run: what readers open, a DuckDB file and the same tables as Parquet.
 
     The last step of a run: only when every check has passed is `current` pointed at the new folder.
-    Each version adds its row to `ops.runs`, whose columns are shown here.
+    Each version adds its row to `ops.runs`, whose columns are shown here. `copied` says whether all
+    days were copied, and why, or the changed ones.
     """
     with told_plainly():
         settings = warehouse.settings
@@ -91,7 +92,7 @@ def published_marts(
                     from_date=request.from_date,
                 ),
             )
-            version = publish(connection, settings.published, name)
+            version = publish(connection, settings.published, name, changed_days=None)
         finally:
             connection.close()
     rows = "\n".join(f"| {t.schema}.{t.name} | {t.row_count:,} |" for t in version.tables)
@@ -101,6 +102,7 @@ def published_marts(
             "run_id": version.folder.name,
             "as_of_date": request.as_of.isoformat(),
             "folder": dg.MetadataValue.path(version.folder),
+            "copied": f"everything: {version.whole}" if version.whole else "the changed days",
             "tables": dg.MetadataValue.md(f"| table | rows |\n|---|---:|\n{rows}"),
         }
     )

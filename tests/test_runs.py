@@ -1,0 +1,128 @@
+"""The record of runs: what a run says of itself, and which run another can build on."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import duckdb
+import pytest
+
+from orchestration import runs
+
+DAY = date(2026, 3, 10)
+
+
+@pytest.fixture
+def work() -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("create schema staging")
+    for table, time in (("tracks", "event_at"), ("identifies", "row_at"), ("groups", "row_at")):
+        connection.execute(
+            f"create table staging.stg_{table}"
+            f" (load_id bigint, received_at timestamp, {time} timestamp)"
+        )
+    yield connection
+    connection.close()
+
+
+def add(work: duckdb.DuckDBPyConnection, load: int | None, received: str, happened: str) -> None:
+    work.execute("insert into staging.stg_tracks values (?, ?, ?)", [load, received, happened])
+
+
+def record(
+    work: duckdb.DuckDBPyConnection,
+    number: int,
+    as_of: date = DAY,
+    *,
+    code: str = "code",
+    timezone: str = "UTC",
+    from_date: date | None = None,
+) -> tuple[object, ...]:
+    """Records a run; tells load_count, freshest_received_at and restated_from_date."""
+    run_id = f"run-{number:05d}-{as_of}"
+    runs.record(work, runs.Run(run_id, "dials", code, timezone, as_of, from_date))
+    (told,) = work.execute(
+        "select load_count, strftime(freshest_received_at, '%Y-%m-%d %H:%M'), restated_from_date"
+        " from ops.runs where run_id = ?",
+        [run_id],
+    ).fetchall()
+    return told
+
+
+def test_the_first_run_knows_all_rows_and_restates_nothing(
+    work: duckdb.DuckDBPyConnection,
+) -> None:
+    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
+    add(work, 2, "2026-03-08 12:00", "2026-03-02 12:00")
+
+    assert record(work, 1) == (2, "2026-03-09 12:00", None)
+
+
+def test_a_later_run_tells_the_newest_of_all_and_the_earliest_day_of_what_came_in(
+    work: duckdb.DuckDBPyConnection,
+) -> None:
+    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
+    record(work, 1)
+    add(work, 2, "2026-03-08 12:00", "2026-03-04 12:00")
+    add(work, 2, "2026-03-07 12:00", "2026-03-06 12:00")
+
+    assert record(work, 2) == (2, "2026-03-09 12:00", date(2026, 3, 4))
+    assert record(work, 3) == (2, "2026-03-09 12:00", None)
+    assert record(work, 4, from_date=date(2026, 2, 1)) == (
+        2,
+        "2026-03-09 12:00",
+        date(2026, 2, 1),
+    )
+
+
+def test_days_after_the_run_before_are_new_not_restated(work: duckdb.DuckDBPyConnection) -> None:
+    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
+    record(work, 1)
+    add(work, 2, "2026-03-11 12:00", "2026-03-11 12:00")
+
+    assert record(work, 2, date(2026, 3, 11)) == (2, "2026-03-11 12:00", None)
+
+
+def test_the_earliest_day_is_cut_in_the_reporting_time_zone(
+    work: duckdb.DuckDBPyConnection,
+) -> None:
+    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
+    record(work, 1, timezone="Europe/Berlin")
+    add(work, 2, "2026-03-08 12:00", "2026-03-04 23:30")
+
+    assert record(work, 2, timezone="Europe/Berlin")[2] == date(2026, 3, 5)
+
+
+def test_rows_that_came_by_no_load_are_always_read(work: duckdb.DuckDBPyConnection) -> None:
+    add(work, None, "2026-03-01 12:00", "2026-03-01 12:00")
+    assert record(work, 1) == (None, "2026-03-01 12:00", None)
+    add(work, None, "2026-03-09 12:00", "2026-03-04 12:00")
+
+    assert record(work, 2) == (None, "2026-03-09 12:00", None)
+
+
+def test_of_rows_that_came_by_a_load_only_new_ones_are_read(
+    work: duckdb.DuckDBPyConnection,
+) -> None:
+    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
+    record(work, 1)
+    work.execute("drop table staging.stg_tracks")
+    work.execute(
+        "create view staging.stg_tracks as select load_id,"
+        " if(load_id > 1, timestamp '2026-03-10', error('an old row was read')) as received_at,"
+        " timestamp '2026-03-08' as event_at from range(1, 3) as t (load_id)"
+    )
+
+    assert record(work, 2) == (2, "2026-03-10 00:00", date(2026, 3, 8))
+
+
+def test_a_run_can_build_on_the_one_before_by_the_same_code_and_time_zone(
+    work: duckdb.DuckDBPyConnection,
+) -> None:
+    record(work, 1)
+    record(work, 2)
+    record(work, 3, code="other")
+    record(work, 4, code="other", timezone="Europe/Berlin")
+
+    names = [f"run-0000{number}-2026-03-10" for number in range(1, 5)]
+    assert [runs.before(work, name) for name in names] == [None, names[0], None, None]
