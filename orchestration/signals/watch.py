@@ -12,9 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from orchestration.signals.facts import Block, Entity, Fleet, account_days, levels_at, user_days
+from orchestration.signals.facts import (
+    DAYS,
+    Block,
+    Entity,
+    Facts,
+    Fleet,
+    account_facts,
+    frame_at,
+    levels_at,
+    user_facts,
+)
 from orchestration.signals.flags import RULES, Rule, RuleDial
-from orchestration.signals.history import SEVERITIES, Persistence, follow
+from orchestration.signals.history import SEVERITIES, Episodes, Persistence, follow
 
 OPEN_RISKS = "open_risk_level"
 """The fact that only other rules can tell."""
@@ -51,9 +61,7 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
         entity: Which rules to apply.
         dials: The rows of `flag_rules.csv`; rules without a row raise nothing.
     """
-    frame = account_days(block, fleet) if entity == "account" else user_days(block, fleet)
-    keys = block.keys if entity == "account" else block.users.keys
-    shape = (block.span.count, keys.height)
+    facts = account_facts(block, fleet) if entity == "account" else user_facts(block, fleet)
     chosen = [
         (RULES[dial.flag_key], dial)
         for dial in dials
@@ -61,55 +69,69 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
     ]
     # Rules about open risks come last; they see what the others found.
     first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in rule.judged]
-    watched = _follow(block, fleet, frame, first)
     later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in rule.judged]
-    if later:
-        risks = [found.level for found in watched if found.rule.kind == "risk"]
-        worst = np.maximum.reduce([np.zeros(shape, dtype=np.uint8), *risks])
-        seen = frame.with_columns(pl.Series(OPEN_RISKS, np.ravel(worst).astype(np.int64)))
-        watched += _follow(block, fleet, seen, later)
-    return watched
+    followed = _follow(block, fleet, facts, first)
+    if entity == "account":
+        levels = [level for rule, _, _, level in followed if rule.kind == "risk"]
+        nothing = np.zeros(block.presence.status.shape, dtype=np.uint8)
+        worst = np.maximum.reduce([nothing, *levels])
+        facts[OPEN_RISKS] = lambda at: pl.Series(np.ravel(worst[at]).astype(np.int64))
+    followed += _follow(block, fleet, facts, later)
+    return _opened(block, facts, followed, entity)
+
+
+Followed = tuple[Rule, RuleDial, Episodes, npt.NDArray[np.uint8]]
 
 
 def _follow(
-    block: Block, fleet: Fleet, frame: pl.DataFrame, chosen: Sequence[tuple[Rule, RuleDial]]
-) -> list[Watched]:
-    if not chosen:
-        return []
-    entity = chosen[0][0].entity
-    keys = block.keys if entity == "account" else block.users.keys
-    shape = (block.span.count, keys.height)
-    truths = _truths(frame, chosen)
-    watched = []
-    for rule, dial in chosen:
-        holds, applies = (
-            truths[f"{rule.key}:{part}"].to_numpy().reshape(shape) for part in ("holds", "applies")
-        )
-        suspended = fleet.is_suspended if rule.rests_on_usage else np.zeros(shape[0], dtype=bool)
-        persistence = Persistence.of(rule.given(dial), dial.severity)
-        episodes, level = follow(holds, applies, suspended, persistence)
-        facts = frame[episodes.opened * shape[1] + episodes.entity]
-        parts = [keys[episodes.entity], facts]
-        if entity == "account":
-            parts.append(levels_at(block, episodes.opened, episodes.entity))
-        opened = pl.concat(parts, how="horizontal").with_columns(
-            opened_date="as_of_date",
-            closed_date=_dates(block, episodes.closed),
-            days_open=pl.Series(episodes.open_days),
-            relapse_count=pl.Series(episodes.relapses),
-            severity=pl.Series([SEVERITIES[s] for s in episodes.severity], dtype=pl.String),
-        )
-        watched.append(Watched(rule, dial, opened, level))
-    return watched
-
-
-def _truths(frame: pl.DataFrame, chosen: Iterable[tuple[Rule, RuleDial]]) -> pl.DataFrame:
+    block: Block, fleet: Fleet, facts: Facts, chosen: Iterable[tuple[Rule, RuleDial]]
+) -> list[Followed]:
+    findings = [(rule, dial, rule.judge(rule.given(dial))) for rule, dial in chosen]
     looks: dict[str, pl.Expr] = {}
-    for rule, dial in chosen:
-        finding = rule.judge(rule.given(dial))
+    for rule, _, finding in findings:
         looks[f"{rule.key}:holds"] = finding.condition.fill_null(value=False)
         looks[f"{rule.key}:applies"] = finding.scope.fill_null(value=False)
-    return frame.select(**looks)
+    names = {name for look in looks.values() for name in look.meta.root_names() if name}
+    truths = frame_at(facts, names).select(**looks)
+    never = np.zeros(block.span.count, dtype=bool)
+    followed = []
+    for rule, dial, _ in findings:
+        holds, applies = (
+            truths[f"{rule.key}:{part}"].to_numpy().reshape(len(never), -1)
+            for part in ("holds", "applies")
+        )
+        suspended = fleet.is_suspended if rule.rests_on_usage else never
+        persistence = Persistence.of(rule.given(dial), dial.severity)
+        followed.append((rule, dial, *follow(holds, applies, suspended, persistence)))
+    return followed
+
+
+def _opened(
+    block: Block, facts: Facts, followed: Sequence[Followed], entity: Entity
+) -> list[Watched]:
+    """Add what was known on the days on which flags opened."""
+    if not followed:
+        return []
+    keys = block.keys if entity == "account" else block.users.keys
+    day, who, closed, days_open, relapses, severity = (
+        np.concatenate([getattr(episodes, name) for _, _, episodes, _ in followed])
+        for name in ("opened", "entity", "closed", "open_days", "relapses", "severity")
+    )
+    parts = [keys[who], frame_at(facts, DAYS[entity], (day, who))]
+    if entity == "account":
+        parts.append(levels_at(block, day, who))
+    opened = pl.concat(parts, how="horizontal").with_columns(
+        opened_date="as_of_date",
+        closed_date=_dates(block, closed),
+        days_open=pl.Series(days_open),
+        relapse_count=pl.Series(relapses),
+        severity=pl.Series(np.array(SEVERITIES)[severity], dtype=pl.String),
+    )
+    ends = np.cumsum([len(episodes.opened) for _, _, episodes, _ in followed]).tolist()
+    return [
+        Watched(rule, dial, opened[start:end], level)
+        for (rule, dial, _, level), start, end in zip(followed, [0, *ends], ends, strict=False)
+    ]
 
 
 def _dates(block: Block, days: npt.NDArray[Any]) -> pl.Series:
