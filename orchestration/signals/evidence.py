@@ -77,7 +77,7 @@ def _json(value: pl.Expr, kind: pl.DataType) -> pl.Expr:
         case pl.Date():
             text = value.dt.to_string('"%Y-%m-%d"')
         case pl.Float64():
-            text = value.map_batches(_numbers, return_dtype=pl.String)
+            text = value.map_batches(_numbers, return_dtype=pl.String, is_elementwise=True)
         case pl.Int64() | pl.Boolean():
             text = value.cast(pl.String)
         case _:
