@@ -32,7 +32,7 @@ from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_W
 
 Array = npt.NDArray[Any]
 
-MAX_CELLS = 16_000_000
+MAX_CELLS = 8_000_000
 """At most so many days of accounts, and of users, are in memory at once."""
 
 PART_CELLS = 400_000
@@ -107,14 +107,12 @@ ACTIVE_USERS = """
     select
         date_diff('day', $first_date, point_days.event_date) as day,
         signal_accounts.account - $low as entity,
-        cast(count(*) as integer) as active_users,
-        cast(sum(point_days.day_points) * 10000 as bigint) as points
+        cast(point_days.day_points * 10000 as bigint) as points
     from intermediate.int_point_days as point_days
     inner join signal_accounts on point_days.account_id = signal_accounts.account_id
     where point_days.score_model = 'default' and point_days.day_points > 0
         and signal_accounts.account >= $low and signal_accounts.account < $high
         and point_days.event_date between $first_date and $as_of
-    group by all
 """
 
 RATES = """
@@ -637,17 +635,19 @@ class FactReader:
     def _read(self, query: str, **values: Any) -> dict[str, Array]:  # noqa: ANN401 - bound values
         wanted = {"first_date": self.span.first_date, "as_of": self.as_of, **values}
         bound = {name: value for name, value in wanted.items() if f"${name}" in query}
-        columns: dict[str, Array] = self.connection.sql(query, params=bound).fetchnumpy()
-        return columns
+        rows = self.connection.sql(query, params=bound).pl()
+        return {column.name: column.to_numpy() for column in rows}
 
     def _matrix(
         self, rows: Mapping[str, Array], entities: int, **columns: tuple[Any, Any]
     ) -> dict[str, Array]:
         """Put rows of (day, entity) into matrices, by column its type and what stands elsewhere."""
+        shape = (self.span.count, entities)
+        cells = rows["day"] * entities + rows["entity"]
         matrices = {}
         for name, (kind, default) in columns.items():
-            matrix = np.full((self.span.count, entities), default, dtype=kind)
-            matrix[rows["day"], rows["entity"]] = rows[name]
+            matrix = np.full(shape, default, dtype=kind)
+            matrix.ravel()[cells] = rows[name]
             matrices[name] = matrix
         return matrices
 
@@ -671,13 +671,15 @@ class FactReader:
             status=(np.int8, UNKNOWN),
             plan=(np.int16, 0),
         )
-        active = self._matrix(
-            self._read(ACTIVE_USERS, low=low, high=high),
-            high - low,
-            active_users=(np.int32, 0),
-            points=(np.int64, 0),
+        rows = self._read(ACTIVE_USERS, low=low, high=high)
+        shape = (self.span.count, high - low)
+        cells = rows["day"] * shape[1] + rows["entity"]
+        # Float weights: exact below 2**53.
+        users, points = (
+            np.bincount(cells, weights, minlength=shape[0] * shape[1]).astype(kind).reshape(shape)
+            for weights, kind in ((None, np.int32), (rows["points"], np.int64))
         )
-        return Presence(self.span, active["active_users"], **known), active["points"]
+        return Presence(self.span, users, **known), points
 
     def _block(self, low: int, high: int) -> Block:
         accounts = high - low

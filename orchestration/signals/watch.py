@@ -6,6 +6,7 @@ a rule says, how a fact is computed, reading and writing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
         if dial.is_enabled and RULES[dial.flag_key].entity == entity
     ]
     # Rules about open risks come last; they see what the others found.
-    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in rule.judged]
-    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in rule.judged]
+    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in _look(rule, dial).asks]
+    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in _look(rule, dial).asks]
     followed = _follow(block, fleet, facts, first)
     if entity == "account":
         levels = [level for rule, _, _, level in followed if rule.kind == "risk"]
@@ -83,19 +84,41 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
 Followed = tuple[Rule, RuleDial, Episodes, npt.NDArray[np.uint8]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A rule with its thresholds: when it holds, whom it is about, which facts both ask for."""
+
+    holds: pl.Expr
+    applies: pl.Expr
+    asks: frozenset[str]
+
+
+def _look(rule: Rule, dial: RuleDial) -> _Look:
+    return _look_with(rule.key, tuple(sorted(rule.given(dial).items())))
+
+
+@cache
+def _look_with(key: str, given: tuple[tuple[str, float], ...]) -> _Look:
+    """Once for all blocks: to make expressions costs more than to look at a small block."""
+    finding = RULES[key].judge(dict(given))
+    holds, applies = (look.fill_null(value=False) for look in (finding.condition, finding.scope))
+    asks = frozenset((*holds.meta.root_names(), *applies.meta.root_names()))
+    return _Look(holds, applies, asks)
+
+
 def _follow(
     block: Block, fleet: Fleet, facts: Facts, chosen: Iterable[tuple[Rule, RuleDial]]
 ) -> list[Followed]:
-    findings = [(rule, dial, rule.judge(rule.given(dial))) for rule, dial in chosen]
-    looks: dict[str, pl.Expr] = {}
-    for rule, _, finding in findings:
-        looks[f"{rule.key}:holds"] = finding.condition.fill_null(value=False)
-        looks[f"{rule.key}:applies"] = finding.scope.fill_null(value=False)
-    names = {name for look in looks.values() for name in look.meta.root_names() if name}
-    truths = frame_at(facts, names).select(**looks)
+    looks = [(rule, dial, _look(rule, dial)) for rule, dial in chosen]
+    frame = frame_at(facts, {name for _, _, look in looks for name in look.asks})
+    truths = frame.select(
+        expression.alias(f"{rule.key}:{part}")
+        for rule, _, look in looks
+        for part, expression in (("holds", look.holds), ("applies", look.applies))
+    )
     never = np.zeros(block.span.count, dtype=bool)
     followed = []
-    for rule, dial, _ in findings:
+    for rule, dial, _ in looks:
         holds, applies = (
             truths[f"{rule.key}:{part}"].to_numpy().reshape(len(never), -1)
             for part in ("holds", "applies")
