@@ -69,7 +69,7 @@ NUMBERED = """
     select
         account_id,
         first_seen_date,
-        row_number() over (order by account_id) - 1 as account
+        cast(row_number() over (order by account_id) - 1 as integer) as account
     from marts.accounts;
 
     create or replace temp table signal_users as
@@ -78,7 +78,10 @@ NUMBERED = """
         user_accounts.user_id,
         signal_accounts.account,
         user_accounts.first_seen_date,
-        row_number() over (order by signal_accounts.account, user_accounts.user_id) - 1 as user
+        cast(
+            row_number() over (order by signal_accounts.account, user_accounts.user_id) - 1
+            as integer
+        ) as user
     from marts.user_accounts
     inner join signal_accounts on user_accounts.account_id = signal_accounts.account_id;
 
@@ -91,7 +94,7 @@ NUMBERED = """
 
 PRESENT = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(daily.user_count as integer) as members,
         cast(coalesce(list_position($statuses, daily.account_status) - 1, 0) as tinyint) as status,
@@ -105,7 +108,7 @@ PRESENT = """
 
 ACTIVE_USERS = """
     select
-        date_diff('day', $first_date, point_days.event_date) as day,
+        cast(date_diff('day', $first_date, point_days.event_date) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(point_days.day_points * 10000 as bigint) as points
     from intermediate.int_point_days as point_days
@@ -117,7 +120,7 @@ ACTIVE_USERS = """
 
 RATES = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(coalesce(daily.activation_rate * 1000000, -1) as integer) as activation_rate,
         cast(coalesce(daily.user_activation_rate * 1000000, -1) as integer) as user_activation_rate,
@@ -130,7 +133,7 @@ RATES = """
 
 SCORES = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as engagement_score,
         cast(coalesce(daily.engagement_score_avg * 1000000, -1) as integer) as engagement_score_avg,
@@ -146,9 +149,9 @@ SCORES = """
 
 VALUE_EVENTS = """
     select
-        date_diff('day', $first_date, days.event_date) as day,
+        cast(date_diff('day', $first_date, days.event_date) as integer) as day,
         signal_accounts.account - $low as entity,
-        cast(sum(days.event_count) as integer) as value_events
+        cast(days.event_count as integer) as value_events
     from intermediate.int_event_key_days as days
     inner join signal_accounts on days.account_id = signal_accounts.account_id
     where days.event_date between $first_date and $as_of
@@ -157,12 +160,11 @@ VALUE_EVENTS = """
             select event_key from intermediate.int_step_rows
             where is_flagship and days.event_date between valid_from and valid_to
         )
-    group by all
 """
 
 CONTRACTS = """
     select
-        greatest(date_diff('day', $first_date, contracts.valid_from), 0) as day,
+        cast(greatest(date_diff('day', $first_date, contracts.valid_from), 0) as integer) as day,
         signal_accounts.account - $low as entity,
         coalesce(
             contracts.trait_count, date_diff('day', date '1970-01-01', contracts.trait_date), $none
@@ -261,7 +263,7 @@ FLAGSHIP_CHANGES = """
 
     select
         flagship,
-        greatest(date_diff('day', $first_date, date_day), 0) as day,
+        cast(greatest(date_diff('day', $first_date, date_day), 0) as integer) as day,
         account - $low as entity,
         cast(sum(applicable) as integer) as applicable,
         cast(sum(done) as integer) as done,
@@ -273,7 +275,7 @@ FLAGSHIP_CHANGES = """
 
 STEP_UNITS = """
     select
-        greatest(date_diff('day', $first_date, movements.date_day), 0) as day,
+        cast(greatest(date_diff('day', $first_date, movements.date_day), 0) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(movements.applicable_units as integer) as units
     from intermediate.int_activation_movements as movements
@@ -285,7 +287,7 @@ STEP_UNITS = """
 
 USER_POINTS = """
     select
-        date_diff('day', $first_date, point_days.event_date) as day,
+        cast(date_diff('day', $first_date, point_days.event_date) as integer) as day,
         signal_users.user - $low_user as entity,
         cast(point_days.day_points * 10000 as bigint) as points
     from intermediate.int_point_days as point_days
@@ -300,7 +302,7 @@ USER_POINTS = """
 
 USER_SCORES = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_users.user - $low_user as entity,
         cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as score
     from marts.user_engagement_daily as daily
@@ -312,7 +314,7 @@ USER_SCORES = """
 
 USER_UNITS = """
     select
-        greatest(date_diff('day', $first_date, changes.date_day), 0) as day,
+        cast(greatest(date_diff('day', $first_date, changes.date_day), 0) as integer) as day,
         signal_users.user - $low_user as entity,
         cast(changes.completed_units as integer) as value
     from intermediate.int_user_activation_changes as changes
@@ -325,7 +327,7 @@ USER_UNITS = """
 
 USER_BENCHMARKS = """
     select
-        date_diff('day', $first_date, date) as day,
+        cast(date_diff('day', $first_date, date) as integer) as day,
         0 as entity,
         bool_or(is_benchmark_thin) as is_thin
     from marts.user_engagement_daily
@@ -387,7 +389,7 @@ OUTCOMES = """
 
     select
         signal_accounts.account,
-        date_diff('day', $first_date, outcomes.valid_from) as day,
+        cast(date_diff('day', $first_date, outcomes.valid_from) as integer) as day,
         outcomes.outcome
     from outcomes
     inner join signal_accounts on outcomes.account_id = signal_accounts.account_id
@@ -643,7 +645,7 @@ class FactReader:
     ) -> dict[str, Array]:
         """Put rows of (day, entity) into matrices, by column its type and what stands elsewhere."""
         shape = (self.span.count, entities)
-        cells = rows["day"] * entities + rows["entity"]
+        cells = rows["day"].astype(np.int64) * entities + rows["entity"]
         matrices = {}
         for name, (kind, default) in columns.items():
             matrix = np.full(shape, default, dtype=kind)
@@ -672,14 +674,16 @@ class FactReader:
             plan=(np.int16, 0),
         )
         rows = self._read(ACTIVE_USERS, low=low, high=high)
-        shape = (self.span.count, high - low)
-        cells = rows["day"] * shape[1] + rows["entity"]
-        # Float weights: exact below 2**53.
-        users, points = (
-            np.bincount(cells, weights, minlength=shape[0] * shape[1]).astype(kind).reshape(shape)
-            for weights, kind in ((None, np.int32), (rows["points"], np.int64))
-        )
-        return Presence(self.span, users, **known), points
+        active_users = self._added(rows, None, high - low).astype(np.int32)
+        points = self._added(rows, "points", high - low).astype(np.int64)
+        return Presence(self.span, active_users, **known), points
+
+    def _added(self, rows: Mapping[str, Array], name: str | None, entities: int) -> Array:
+        """Add up, or count, rows of the same day and entity."""
+        weights = None if name is None else rows[name]  # as floats: exact below 2**53
+        cells = rows["day"].astype(np.int64) * entities + rows["entity"]
+        added = np.bincount(cells, weights, minlength=self.span.count * entities)
+        return added.reshape(self.span.count, entities)
 
     def _block(self, low: int, high: int) -> Block:
         accounts = high - low
@@ -714,9 +718,7 @@ class FactReader:
             accounts,
             UNKNOWN,
         )
-        value = self._matrix(
-            self._read(VALUE_EVENTS, low=low, high=high), accounts, value_events=(np.int32, 0)
-        )
+        values = self._read(VALUE_EVENTS, low=low, high=high)
         known = self.connection.execute(
             """
             select account_id, date_diff('day', $first_date, first_seen_date) as first_seen
@@ -729,7 +731,7 @@ class FactReader:
             keys=pl.DataFrame({"account_id": [row[0] for row in known]}, schema=["account_id"]),
             first_seen=np.array([row[1] for row in known], dtype=np.int32),
             points=points,
-            value_events=value["value_events"],
+            value_events=self._added(values, "value_events", accounts).astype(np.int32),
             numbers=rates | scores | {"seat_count": seats},
             dates=dates,
             is_benchmark_thin=is_thin,

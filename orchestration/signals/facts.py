@@ -8,6 +8,7 @@ Arrays have the shape (days, entities), so that anything about time runs over wh
 holds some accounts and all of their users; how accounts are cut into blocks changes no number.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -36,6 +37,7 @@ from orchestration.signals.trends import (
     UNITS_PER_POINT,
     levels,
     rounded_ratio,
+    sorting_network,
     theil_sen,
 )
 from orchestration.signals.weeks import (
@@ -715,5 +717,12 @@ def _status(values: Array) -> pl.Series:
 
 
 def _lists(rates: Array) -> pl.Series:
-    cells = np.sort(rates.reshape(len(rates), -1), axis=0).T  # nan goes last
-    return pl.Series(np.ascontiguousarray(cells, dtype=np.float64)).arr.to_list()
+    count = math.prod(rates.shape[1:])
+    ordered = list(rates.reshape(len(rates), count))
+    for low, high in sorting_network(len(ordered)):
+        pair = ordered[low], ordered[high]
+        ordered[low], ordered[high] = np.fmin(*pair), np.maximum(*pair)  # nan goes last
+    cells = np.empty((count, len(rates)))
+    for place, values in enumerate(ordered):
+        cells[:, place] = values
+    return pl.Series(cells).arr.to_list()

@@ -111,11 +111,13 @@ def _follow(
 ) -> list[Followed]:
     looks = [(rule, dial, _look(rule, dial)) for rule, dial in chosen]
     frame = frame_at(facts, {name for _, _, look in looks for name in look.asks})
-    truths = frame.select(
+    # Lazily: polars then works out only once what several rules share.
+    query = frame.lazy().select(
         expression.alias(f"{rule.key}:{part}")
         for rule, _, look in looks
         for part, expression in (("holds", look.holds), ("applies", look.applies))
     )
+    truths = query.collect()
     never = np.zeros(block.span.count, dtype=bool)
     followed = []
     for rule, dial, _ in looks:
