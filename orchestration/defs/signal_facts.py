@@ -4,9 +4,12 @@ What belongs here: which table a fact comes from, on which day it was known, how
 once. What a number means stands in `orchestration.signals`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
-from typing import Any
+from functools import partial, reduce
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -27,6 +30,7 @@ from orchestration.signals.facts import (
     Users,
     calendar_of,
     overdispersion,
+    residuals,
 )
 from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_WEEKS, WEEK_DAYS
 
@@ -37,6 +41,12 @@ MAX_CELLS = 8_000_000
 
 PART_CELLS = 400_000
 """So many are worked on at a time."""
+
+WORKERS = 2
+"""So many parts are looked at at once: numpy and polars let other threads work meanwhile."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 MOST_MOVED = 3
 
@@ -547,6 +557,18 @@ MOVERS = f"""
 """
 
 
+def in_turn(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Work on some items at a time, while the next ones are read; results in their order."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        begun: deque[Future[Result]] = deque()
+        for item in items:
+            begun.append(pool.submit(work, item))
+            if len(begun) > WORKERS:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
 class FactReader:
     """Reads facts of the warehouse, with what was known on each day.
 
@@ -576,8 +598,9 @@ class FactReader:
     def fleet(self) -> Fleet:
         """Read what is the same for everybody on a day."""
         present = [self._presence(low, high)[0] for low, high in list(self._ranges()) or [(0, 0)]]
-        calendar = calendar_of(part.totals(self.plan_count) for part in self._parts(present))
-        phi = overdispersion(self._parts(present), calendar)
+        totals = in_turn(partial(Presence.totals, plans=self.plan_count), self._parts(present))
+        calendar = calendar_of(totals)
+        measured = in_turn(partial(residuals, calendar=calendar), self._parts(present))
         is_suspended = np.zeros(self.span.count, dtype=bool)
         is_suspended[self._read(COLLAPSES)["day"]] = True
         thin = self._matrix(self._read(USER_BENCHMARKS), 1, is_thin=(bool, True))
@@ -589,7 +612,7 @@ class FactReader:
             is_suspended=is_suspended,
             is_user_benchmark_thin=thin["is_thin"][:, 0],
             calendar=calendar,
-            overdispersion=phi,
+            overdispersion=overdispersion(reduce(np.add, measured)),
         )
 
     def blocks(self) -> Iterator[Block]:

@@ -4,19 +4,16 @@ What belongs here: which facts are read, how a table is written, and its check. 
 stands in `orchestration.signals`.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
-from typing import TypeVar
 
 import dagster as dg
 import duckdb
 import polars as pl
 
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
-from orchestration.defs.signal_facts import READS, FactReader
+from orchestration.defs.signal_facts import READS, FactReader, in_turn
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
 from orchestration.signals.facts import Block, Entity
@@ -30,12 +27,6 @@ from orchestration.signals.weeks import HISTORY_WEEKS, WEEK_DAYS
 SCHEMA = "marts"
 CHECK_NAME = "key_is_unique_and_not_null"
 ENTITIES: tuple[Entity, ...] = ("account", "user")
-
-WORKERS = 2
-"""So many parts are looked at at once: numpy and polars let other threads work meanwhile."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 # Days with points, on the days also on which a model's filters did not let the account in: its
 # points count those too.
@@ -144,7 +135,7 @@ def build_flags(
         ]
         return check(block, followed), [watched.without_days() for watched in followed]
 
-    for shown, followed in _in_turn(look, reader.blocks()):
+    for shown, followed in in_turn(look, reader.blocks()):
         checked.append(shown)
         for watched in followed:
             found.setdefault(watched.rule.key, []).append(watched)
@@ -189,18 +180,6 @@ def build_flags(
         .sort(*table.key)
         for entity, table in (("account", tables.ACCOUNT_FLAGS), ("user", tables.USER_FLAGS))
     }
-
-
-def _in_turn(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Work on some items at a time, while the next ones are read; results in their order."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        begun: deque[Future[Result]] = deque()
-        for item in items:
-            begun.append(pool.submit(work, item))
-            if len(begun) > WORKERS:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
 
 
 def _history(

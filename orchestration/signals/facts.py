@@ -410,30 +410,39 @@ def calendar_of(totals: Iterable[PeerTotals]) -> Array:
     return np.vstack([calendar, np.zeros_like(calendar[:1])])
 
 
-def overdispersion(parts: Iterable[Presence], calendar: Array) -> Floats:
-    """Estimate how much burstier use is than chance, on every day.
+def residuals(part: Presence, calendar: Array) -> Array:
+    """Count the live accounts of each day per class of how far their use is from what was expected.
 
     Args:
-        parts: The whole fleet, in parts.
+        part: Some accounts.
         calendar: As `calendar_of` gives it.
 
     Returns:
-        Shape (days,): the median of (used - expected)² / expected over the live accounts, 28 days
-        each, of those that are expected to use anything, over the median of a chi-square; at least
-        1. A median, because accounts that really fell or rose are no chance. It is read from counts
-        per class of residual (5 % wide), which parts of the fleet add up to without rounding.
+        Shape (days, CLASSES), which adds up over the fleet: how many accounts have a
+        (used - expected)² / expected of that class (5 % wide), over 28 days, of those that are
+        expected to use anything.
     """
     days = calendar.shape[1]
-    counts = np.zeros((days, CLASSES), dtype=np.int64)
-    for part in parts:
-        use = part.against(calendar)
-        expected, used = use.expected[HABIT_GAP_DAYS].T, use.used[HABIT_GAP_DAYS].T
-        counted = part.is_live & part.has_begun & (expected >= MIN_EXPECTED_USE)
-        residual = np.square(used - expected)[counted] / expected[counted]
-        place = np.ceil(np.log(np.maximum(residual, LEAST_RESIDUAL) / LEAST_RESIDUAL) / STEP)
-        day = np.broadcast_to(np.arange(days)[:, None], counted.shape)[counted]
-        cell = day * CLASSES + np.minimum(place.astype(np.int64), CLASSES - 1)
-        counts += np.bincount(cell, minlength=days * CLASSES).reshape(days, CLASSES)
+    use = part.against(calendar)
+    expected, used = use.expected[HABIT_GAP_DAYS].T, use.used[HABIT_GAP_DAYS].T
+    counted = part.is_live & part.has_begun & (expected >= MIN_EXPECTED_USE)
+    residual = np.square(used - expected)[counted] / expected[counted]
+    place = np.ceil(np.log(np.maximum(residual, LEAST_RESIDUAL) / LEAST_RESIDUAL) / STEP)
+    day = np.broadcast_to(np.arange(days)[:, None], counted.shape)[counted]
+    cell = day * CLASSES + np.minimum(place.astype(np.int64), CLASSES - 1)
+    return np.bincount(cell, minlength=days * CLASSES).reshape(days, CLASSES)
+
+
+def overdispersion(counts: Array) -> Floats:
+    """Estimate how much burstier use is than chance, on every day.
+
+    Args:
+        counts: `residuals` of the whole fleet.
+
+    Returns:
+        Shape (days,): the median of the residuals over that of a chi-square; at least 1. A median,
+        because accounts that really fell or rose are no chance.
+    """
     below = np.cumsum(counts, axis=1)
     median = (2 * below >= below[:, -1:]).argmax(axis=1)
     phi: Floats = np.maximum(LEAST_RESIDUAL * np.exp(STEP * median) / CHI_SQUARE_MEDIAN, 1.0)
@@ -543,7 +552,6 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
     silence = np.where(latest < 0, np.nan, use.silent_peer_days.T)
     value = running_sum(block.value_events)
     top_share, others_ratio = _silent_top_user(block)
-    peers_ratio = _peers_now_against_before(presence, fleet.calendar)
 
     def of(values: Array, told: Callable[[Array], pl.Series] = _number) -> Any:  # noqa: ANN401
         return lambda at: told(np.broadcast_to(values, shape)[at])
@@ -570,7 +578,7 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
         "typical_use_56d": of(use.peers[max(WINDOWS)].T),
         "peer_days_in_silence": of(silence),
         "expected_in_silence": lambda at: _number(use.habit.T[at] * silence[at]),
-        "fleet_ratio": of(peers_ratio),
+        "fleet_ratio": lambda at: _number(_peers_now_against_before(use, at)),
         "readiness_peak_56d": lambda at: _rate(
             highest(block.numbers["readiness_rate"], PEAK_DAYS)[at]
         ),
@@ -608,13 +616,11 @@ def _silent_top_user(block: Block) -> tuple[Floats, Floats]:
     return rounded_ratio(top, total), rounded_ratio(now, (total - top) / MONTH_DAYS)
 
 
-def _peers_now_against_before(presence: Presence, calendar: Array) -> Floats:
+def _peers_now_against_before(use: Use, at: Cells) -> Floats:
     """The calendar of the last 28 days against that of the habit's days since it began."""
-    plan = np.where(presence.has_begun, presence.plan, len(calendar) - 1)
-    peers = running_sum(calendar[plan, np.arange(presence.span.count)[:, None]])
-    now = trailing(peers, HABIT_GAP_DAYS) / HABIT_GAP_DAYS
-    before_days = trailing(running_sum(presence.has_begun), HABIT_DAYS, HABIT_GAP_DAYS)
-    return rounded_ratio(now * before_days, trailing(peers, HABIT_DAYS, HABIT_GAP_DAYS))
+    now = use.recent_peers.T[at] / HABIT_GAP_DAYS
+    before_days = np.clip(use.history_days.T[at] - HABIT_GAP_DAYS, 0, HABIT_DAYS)
+    return rounded_ratio(now * before_days, use.past_peers.T[at])
 
 
 def user_facts(block: Block, fleet: Fleet) -> Facts:

@@ -94,6 +94,8 @@ class Use:
         active_days: Days with any active user among the last 14.
         silent_days: Days since the last active one, 0 = that day; `NEVER` without any.
         silent_peer_days: The calendar summed over the silence: full days of the peers.
+        recent_peers: The calendar summed over the 28 days that the habit leaves out, in millionths.
+        past_peers: The calendar summed over the days of the habit, in millionths.
         history_days: Days since the first active one, that day included; 0 before it.
     """
 
@@ -104,6 +106,8 @@ class Use:
     active_days: Ints
     silent_days: Ints
     silent_peer_days: Floats
+    recent_peers: Ints
+    past_peers: Ints
     history_days: Ints
 
     def ratio(self, window: int) -> Floats:
@@ -199,7 +203,8 @@ def recent_use(activity: Activity, calendar: Ints, at: npt.NDArray[np.integer]) 
     """
     users = activity.active_users.T  # days first, so that whole rows are worked on
     days = np.arange(len(users))[:, None]
-    peers = calendar[activity.group.T, days]
+    of_day = calendar.T.copy()
+    peers = np.stack([of_day[day].take(row) for day, row in enumerate(activity.group.T)])
     total_users, total_peers = running_sum(users), running_sum(peers)
     on = np.asarray(at, dtype=np.int64)
     members = np.maximum(activity.members.T[on], 1).astype(np.float64)
@@ -207,14 +212,14 @@ def recent_use(activity: Activity, calendar: Ints, at: npt.NDArray[np.integer]) 
     def window(total: Ints, oldest: int, youngest: int) -> Ints:
         """Sum the days from `oldest` to `youngest` days before each day asked for."""
         begin, end = np.maximum(on - oldest, 0), np.maximum(on - youngest + 1, 0)
-        summed: Ints = total[end]
-        summed -= total[begin]
+        summed: Ints = total.take(end, axis=0)
+        summed -= total.take(begin, axis=0)
         return summed
 
     oldest = HABIT_GAP_DAYS + HABIT_DAYS - 1
     past_users = window(total_users, oldest, HABIT_GAP_DAYS)
-    past_peers = window(total_peers, oldest, HABIT_GAP_DAYS) / ONE
-    habit = (past_users + HABIT_PRIOR_DAYS * members) / (past_peers + HABIT_PRIOR_DAYS)
+    past_peers = window(total_peers, oldest, HABIT_GAP_DAYS)
+    habit = (past_users + HABIT_PRIOR_DAYS * members) / (past_peers / ONE + HABIT_PRIOR_DAYS)
     used: dict[int, Floats] = {}
     expected: dict[int, Floats] = {}
     typical: dict[int, Floats] = {}
@@ -236,6 +241,8 @@ def recent_use(activity: Activity, calendar: Ints, at: npt.NDArray[np.integer]) 
         active_days=window(running_sum(is_active), 13, 0).T,
         silent_days=np.where(last[on] >= 0, on[:, None] - last[on], NEVER).T,
         silent_peer_days=((total_peers[on + 1] - before) / ONE).T,
+        recent_peers=window(total_peers, HABIT_GAP_DAYS - 1, 0).T,
+        past_peers=past_peers.T,
         history_days=np.maximum(on[:, None] - first + 1, 0).T,
     )
 
