@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from orchestration.signals.evidence import plain
+from orchestration.signals.evidence import evidence_texts, plain
 from orchestration.signals.facts import DAYS, FACTS, KEYS, Entity
 from orchestration.signals.flags import RULES, describe
 
@@ -948,3 +948,44 @@ def test_evidence_is_written_as_it_reads() -> None:
 def test_evidence_takes_no_unknown_kind_of_cell() -> None:
     with pytest.raises(TypeError, match="evidence cannot hold bytes"):
         plain(b"raw")
+    with pytest.raises(TypeError, match="evidence cannot hold Binary"):
+        evidence_texts(pl.DataFrame({"raw": [b"raw"]}), {}, "f00d")
+
+
+def test_evidence_is_spelled_as_json_with_whole_numbers_without_fraction() -> None:
+    day = date(2026, 3, 31)
+    rows = pl.DataFrame(
+        {
+            "share": [0.45, None, 180.0, -0.0, 1e-6, 6.9e-05, 2.0**53, 0.1 + 0.2],
+            "text": ["a", None, 'say "é"', "\\", "two\nlines", "\x01", "", "z"],
+            "is_thin": [True, None, False, True, True, True, True, True],
+            "day": [day, None, *[day] * 6],
+            "movers": [
+                [{"name": "x", "now": 2.5}, {"name": "y", "now": 3.0}],
+                None,
+                [],
+                [None],
+                *[[{"name": None, "now": None}]] * 4,
+            ],
+        }
+    )
+    lines = evidence_texts(rows, {"min_days": 2.0}, "f00d").to_list()
+    said = '"parameters": {"min_days": 2}'
+    assert lines[0] == (
+        '{"day": "2026-03-31", "dial_fingerprint": "f00d", "is_thin": true, "movers": '
+        '[{"name": "x", "now": 2.5}, {"name": "y", "now": 3}], ' + said + ', "share": 0.45, '
+        '"text": "a"}'
+    )
+    assert lines[1] == (
+        '{"day": null, "dial_fingerprint": "f00d", "is_thin": null, "movers": null, '
+        + said
+        + ', "share": null, "text": null}'
+    )
+    read = [json.loads(line) for line in lines]
+    assert [cells["text"] for cells in read] == rows["text"].to_list()
+    assert [cells["movers"] for cells in read] == rows["movers"].to_list()
+    numbers = [line.split('"share": ')[1].split(",")[0] for line in lines]
+    assert numbers == [
+        *("0.45", "null", "180", "0", "1e-06", "6.9e-05", "9007199254740992"),
+        "0.30000000000000004",
+    ]

@@ -111,3 +111,56 @@ def test_every_open_day_belongs_to_one_flag(
         # Its own flags never overlap, and at most the last one is open.
         ends = np.where(episodes.closed[own] < 0, len(matrix), episodes.closed[own])
         assert (episodes.opened[own][1:] >= ends[:-1]).all()
+
+
+def lived_day_by_day(
+    holds: list[bool], applies: list[bool], suspended: list[bool], rule: Persistence
+) -> tuple[list[list[int]], list[int]]:
+    """One entity's flags as [opened, closed, open days, relapses, severity], and the levels."""
+    flags: list[list[int]] = []
+    levels = []
+    held = missed = 0
+    is_open = False
+    for day, (holding, applying, silent) in enumerate(zip(holds, applies, suspended, strict=True)):
+        if not silent:
+            held = held + 1 if holding and applying else 0
+            missed = 0 if holding and applying else missed + 1
+        too_long = not silent and missed >= rule.close_after_days
+        if is_open and (not applying or too_long):
+            is_open, flags[-1][1] = False, day
+        elif not is_open and not silent and held >= rule.min_days:
+            is_open = True
+            if flags and day - flags[-1][1] <= rule.cooldown_days:
+                flags[-1][1] = -1
+                flags[-1][3] += 1
+                flags[-1][4] = min(flags[-1][4] + 1, 2)
+            else:
+                flags.append([day, -1, 0, 0, rule.severity])
+        if is_open:
+            flags[-1][2] += 1
+        levels.append(flags[-1][4] + 1 if is_open else 0)
+    return flags, levels
+
+
+day_of_three = st.tuples(*(st.tuples(st.booleans(), st.booleans()) for _ in range(3)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    days=st.lists(st.tuples(day_of_three, st.booleans()), min_size=1, max_size=40),
+    persistence=rules,
+)
+def test_all_days_at_once_are_what_going_day_by_day_gives(
+    days: list[tuple[tuple[tuple[bool, bool], ...], bool]], persistence: Persistence
+) -> None:
+    marks = np.array([mark for mark, _ in days])
+    suspended = np.array([silent for _, silent in days])
+    holds, applies = marks[..., 0], marks[..., 1]
+    episodes, level = follow(holds, applies, suspended, persistence)
+    found = np.stack(list(asdict(episodes).values()), axis=1).tolist()
+    for entity in range(holds.shape[1]):
+        flags, levels = lived_day_by_day(
+            holds[:, entity].tolist(), applies[:, entity].tolist(), suspended.tolist(), persistence
+        )
+        assert [rest for who, *rest in found if who == entity] == flags
+        assert level[:, entity].tolist() == levels

@@ -4,9 +4,12 @@ What belongs here: which table a fact comes from, on which day it was known, how
 once. What a number means stands in `orchestration.signals`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
-from typing import Any
+from functools import partial, reduce
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -27,16 +30,23 @@ from orchestration.signals.facts import (
     Users,
     calendar_of,
     overdispersion,
+    residuals,
 )
 from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_WEEKS, WEEK_DAYS
 
 Array = npt.NDArray[Any]
 
-MAX_CELLS = 16_000_000
+MAX_CELLS = 8_000_000
 """At most so many days of accounts, and of users, are in memory at once."""
 
 PART_CELLS = 400_000
 """So many are worked on at a time."""
+
+WORKERS = 2
+"""So many parts are looked at at once: numpy and polars let other threads work meanwhile."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 MOST_MOVED = 3
 
@@ -69,7 +79,7 @@ NUMBERED = """
     select
         account_id,
         first_seen_date,
-        row_number() over (order by account_id) - 1 as account
+        cast(row_number() over (order by account_id) - 1 as integer) as account
     from marts.accounts;
 
     create or replace temp table signal_users as
@@ -78,7 +88,10 @@ NUMBERED = """
         user_accounts.user_id,
         signal_accounts.account,
         user_accounts.first_seen_date,
-        row_number() over (order by signal_accounts.account, user_accounts.user_id) - 1 as user
+        cast(
+            row_number() over (order by signal_accounts.account, user_accounts.user_id) - 1
+            as integer
+        ) as user
     from marts.user_accounts
     inner join signal_accounts on user_accounts.account_id = signal_accounts.account_id;
 
@@ -91,7 +104,7 @@ NUMBERED = """
 
 PRESENT = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(daily.user_count as integer) as members,
         cast(coalesce(list_position($statuses, daily.account_status) - 1, 0) as tinyint) as status,
@@ -105,21 +118,19 @@ PRESENT = """
 
 ACTIVE_USERS = """
     select
-        date_diff('day', $first_date, point_days.event_date) as day,
+        cast(date_diff('day', $first_date, point_days.event_date) as integer) as day,
         signal_accounts.account - $low as entity,
-        cast(count(*) as integer) as active_users,
-        cast(sum(point_days.day_points) * 10000 as bigint) as points
+        cast(point_days.day_points * 10000 as bigint) as points
     from intermediate.int_point_days as point_days
     inner join signal_accounts on point_days.account_id = signal_accounts.account_id
     where point_days.score_model = 'default' and point_days.day_points > 0
         and signal_accounts.account >= $low and signal_accounts.account < $high
         and point_days.event_date between $first_date and $as_of
-    group by all
 """
 
 RATES = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(coalesce(daily.activation_rate * 1000000, -1) as integer) as activation_rate,
         cast(coalesce(daily.user_activation_rate * 1000000, -1) as integer) as user_activation_rate,
@@ -132,7 +143,7 @@ RATES = """
 
 SCORES = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as engagement_score,
         cast(coalesce(daily.engagement_score_avg * 1000000, -1) as integer) as engagement_score_avg,
@@ -148,9 +159,9 @@ SCORES = """
 
 VALUE_EVENTS = """
     select
-        date_diff('day', $first_date, days.event_date) as day,
+        cast(date_diff('day', $first_date, days.event_date) as integer) as day,
         signal_accounts.account - $low as entity,
-        cast(sum(days.event_count) as integer) as value_events
+        cast(days.event_count as integer) as value_events
     from intermediate.int_event_key_days as days
     inner join signal_accounts on days.account_id = signal_accounts.account_id
     where days.event_date between $first_date and $as_of
@@ -159,12 +170,11 @@ VALUE_EVENTS = """
             select event_key from intermediate.int_step_rows
             where is_flagship and days.event_date between valid_from and valid_to
         )
-    group by all
 """
 
 CONTRACTS = """
     select
-        greatest(date_diff('day', $first_date, contracts.valid_from), 0) as day,
+        cast(greatest(date_diff('day', $first_date, contracts.valid_from), 0) as integer) as day,
         signal_accounts.account - $low as entity,
         coalesce(
             contracts.trait_count, date_diff('day', date '1970-01-01', contracts.trait_date), $none
@@ -263,7 +273,7 @@ FLAGSHIP_CHANGES = """
 
     select
         flagship,
-        greatest(date_diff('day', $first_date, date_day), 0) as day,
+        cast(greatest(date_diff('day', $first_date, date_day), 0) as integer) as day,
         account - $low as entity,
         cast(sum(applicable) as integer) as applicable,
         cast(sum(done) as integer) as done,
@@ -275,7 +285,7 @@ FLAGSHIP_CHANGES = """
 
 STEP_UNITS = """
     select
-        greatest(date_diff('day', $first_date, movements.date_day), 0) as day,
+        cast(greatest(date_diff('day', $first_date, movements.date_day), 0) as integer) as day,
         signal_accounts.account - $low as entity,
         cast(movements.applicable_units as integer) as units
     from intermediate.int_activation_movements as movements
@@ -287,7 +297,7 @@ STEP_UNITS = """
 
 USER_POINTS = """
     select
-        date_diff('day', $first_date, point_days.event_date) as day,
+        cast(date_diff('day', $first_date, point_days.event_date) as integer) as day,
         signal_users.user - $low_user as entity,
         cast(point_days.day_points * 10000 as bigint) as points
     from intermediate.int_point_days as point_days
@@ -302,7 +312,7 @@ USER_POINTS = """
 
 USER_SCORES = """
     select
-        date_diff('day', $first_date, daily.date) as day,
+        cast(date_diff('day', $first_date, daily.date) as integer) as day,
         signal_users.user - $low_user as entity,
         cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as score
     from marts.user_engagement_daily as daily
@@ -314,7 +324,7 @@ USER_SCORES = """
 
 USER_UNITS = """
     select
-        greatest(date_diff('day', $first_date, changes.date_day), 0) as day,
+        cast(greatest(date_diff('day', $first_date, changes.date_day), 0) as integer) as day,
         signal_users.user - $low_user as entity,
         cast(changes.completed_units as integer) as value
     from intermediate.int_user_activation_changes as changes
@@ -327,7 +337,7 @@ USER_UNITS = """
 
 USER_BENCHMARKS = """
     select
-        date_diff('day', $first_date, date) as day,
+        cast(date_diff('day', $first_date, date) as integer) as day,
         0 as entity,
         bool_or(is_benchmark_thin) as is_thin
     from marts.user_engagement_daily
@@ -389,7 +399,7 @@ OUTCOMES = """
 
     select
         signal_accounts.account,
-        date_diff('day', $first_date, outcomes.valid_from) as day,
+        cast(date_diff('day', $first_date, outcomes.valid_from) as integer) as day,
         outcomes.outcome
     from outcomes
     inner join signal_accounts on outcomes.account_id = signal_accounts.account_id
@@ -547,6 +557,18 @@ MOVERS = f"""
 """
 
 
+def in_turn(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Work on some items at a time, while the next ones are read; results in their order."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        begun: deque[Future[Result]] = deque()
+        for item in items:
+            begun.append(pool.submit(work, item))
+            if len(begun) > WORKERS:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
 class FactReader:
     """Reads facts of the warehouse, with what was known on each day.
 
@@ -576,8 +598,9 @@ class FactReader:
     def fleet(self) -> Fleet:
         """Read what is the same for everybody on a day."""
         present = [self._presence(low, high)[0] for low, high in list(self._ranges()) or [(0, 0)]]
-        calendar = calendar_of(part.totals(self.plan_count) for part in self._parts(present))
-        phi = overdispersion(self._parts(present), calendar)
+        totals = in_turn(partial(Presence.totals, plans=self.plan_count), self._parts(present))
+        calendar = calendar_of(totals)
+        measured = in_turn(partial(residuals, calendar=calendar), self._parts(present))
         is_suspended = np.zeros(self.span.count, dtype=bool)
         is_suspended[self._read(COLLAPSES)["day"]] = True
         thin = self._matrix(self._read(USER_BENCHMARKS), 1, is_thin=(bool, True))
@@ -589,7 +612,7 @@ class FactReader:
             is_suspended=is_suspended,
             is_user_benchmark_thin=thin["is_thin"][:, 0],
             calendar=calendar,
-            overdispersion=phi,
+            overdispersion=overdispersion(reduce(np.add, measured)),
         )
 
     def blocks(self) -> Iterator[Block]:
@@ -637,17 +660,19 @@ class FactReader:
     def _read(self, query: str, **values: Any) -> dict[str, Array]:  # noqa: ANN401 - bound values
         wanted = {"first_date": self.span.first_date, "as_of": self.as_of, **values}
         bound = {name: value for name, value in wanted.items() if f"${name}" in query}
-        columns: dict[str, Array] = self.connection.sql(query, params=bound).fetchnumpy()
-        return columns
+        rows = self.connection.sql(query, params=bound).pl()
+        return {column.name: column.to_numpy() for column in rows}
 
     def _matrix(
         self, rows: Mapping[str, Array], entities: int, **columns: tuple[Any, Any]
     ) -> dict[str, Array]:
         """Put rows of (day, entity) into matrices, by column its type and what stands elsewhere."""
+        shape = (self.span.count, entities)
+        cells = rows["day"].astype(np.int64) * entities + rows["entity"]
         matrices = {}
         for name, (kind, default) in columns.items():
-            matrix = np.full((self.span.count, entities), default, dtype=kind)
-            matrix[rows["day"], rows["entity"]] = rows[name]
+            matrix = np.full(shape, default, dtype=kind)
+            matrix.ravel()[cells] = rows[name]
             matrices[name] = matrix
         return matrices
 
@@ -671,13 +696,17 @@ class FactReader:
             status=(np.int8, UNKNOWN),
             plan=(np.int16, 0),
         )
-        active = self._matrix(
-            self._read(ACTIVE_USERS, low=low, high=high),
-            high - low,
-            active_users=(np.int32, 0),
-            points=(np.int64, 0),
-        )
-        return Presence(self.span, active["active_users"], **known), active["points"]
+        rows = self._read(ACTIVE_USERS, low=low, high=high)
+        active_users = self._added(rows, None, high - low).astype(np.int32)
+        points = self._added(rows, "points", high - low).astype(np.int64)
+        return Presence(self.span, active_users, **known), points
+
+    def _added(self, rows: Mapping[str, Array], name: str | None, entities: int) -> Array:
+        """Add up, or count, rows of the same day and entity."""
+        weights = None if name is None else rows[name]  # as floats: exact below 2**53
+        cells = rows["day"].astype(np.int64) * entities + rows["entity"]
+        added = np.bincount(cells, weights, minlength=self.span.count * entities)
+        return added.reshape(self.span.count, entities)
 
     def _block(self, low: int, high: int) -> Block:
         accounts = high - low
@@ -712,9 +741,7 @@ class FactReader:
             accounts,
             UNKNOWN,
         )
-        value = self._matrix(
-            self._read(VALUE_EVENTS, low=low, high=high), accounts, value_events=(np.int32, 0)
-        )
+        values = self._read(VALUE_EVENTS, low=low, high=high)
         known = self.connection.execute(
             """
             select account_id, date_diff('day', $first_date, first_seen_date) as first_seen
@@ -727,7 +754,7 @@ class FactReader:
             keys=pl.DataFrame({"account_id": [row[0] for row in known]}, schema=["account_id"]),
             first_seen=np.array([row[1] for row in known], dtype=np.int32),
             points=points,
-            value_events=value["value_events"],
+            value_events=self._added(values, "value_events", accounts).astype(np.int32),
             numbers=rates | scores | {"seat_count": seats},
             dates=dates,
             is_benchmark_thin=is_thin,

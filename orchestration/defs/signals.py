@@ -13,10 +13,10 @@ import duckdb
 import polars as pl
 
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
-from orchestration.defs.signal_facts import READS, FactReader
+from orchestration.defs.signal_facts import READS, FactReader, in_turn
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
-from orchestration.signals.facts import Entity
+from orchestration.signals.facts import Block, Entity
 from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
 from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, judge_flags
@@ -126,15 +126,19 @@ def build_flags(
     fleet = reader.fleet()
     found: dict[str, list[Watched]] = {}
     checked: list[Checked] = []
-    for block in reader.blocks():
+
+    def look(block: Block) -> tuple[Checked, list[Watched]]:
         followed = [
             watched
             for entity in ENTITIES
             for watched in watch(block, fleet, entity, dials.flag_rules)
         ]
-        checked.append(check(block, followed))
+        return check(block, followed), [watched.without_days() for watched in followed]
+
+    for shown, followed in in_turn(look, reader.blocks()):
+        checked.append(shown)
         for watched in followed:
-            found.setdefault(watched.rule.key, []).append(watched.without_days())
+            found.setdefault(watched.rule.key, []).append(watched)
     performance = tables.frame_of(tables.FLAG_PERFORMANCE)
     if checked:
         chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}

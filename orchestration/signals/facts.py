@@ -8,9 +8,11 @@ Arrays have the shape (days, entities), so that anything about time runs over wh
 holds some accounts and all of their users; how accounts are cut into blocks changes no number.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -28,11 +30,14 @@ from orchestration.signals.features import (
     peer_totals,
     peers_calendar,
     recent_use,
+    running_max,
+    running_sum,
 )
 from orchestration.signals.trends import (
     UNITS_PER_POINT,
     levels,
     rounded_ratio,
+    sorting_network,
     theil_sen,
 )
 from orchestration.signals.weeks import (
@@ -62,8 +67,8 @@ NO_DAY = np.iinfo(np.int32).min
 
 MILLIONTHS = 1_000_000
 
-LIVE = (STATUSES.index("unknown"), STATUSES.index("trial"), STATUSES.index("paid"))
-"""Statuses of customers that use is expected of."""
+IS_LIVE = np.array([status in ("unknown", "trial", "paid") for status in (*STATUSES, None)])
+"""By status whether use is expected of such a customer; UNKNOWN, the last place, is nobody."""
 
 MIN_EXPECTED_USE = 1.0
 """An account that is expected to use less says nothing about how bursty use is."""
@@ -229,16 +234,16 @@ class Presence:
     status: Array
     plan: Array
 
-    @property
+    @cached_property
     def has_begun(self) -> Array:
         """Whether there was any activity up to the day."""
-        begun: Array = np.maximum.accumulate(self.active_users > 0, axis=0)
-        return begun
+        return running_max(self.active_users > 0)
 
-    @property
+    @cached_property
     def is_live(self) -> Array:
         """Whether use is expected of the account."""
-        return np.isin(self.status, LIVE)
+        live: Array = IS_LIVE[self.status]
+        return live
 
     def totals(self, plans: int) -> PeerTotals:
         """Sum what the accounts add to the calendar of each plan."""
@@ -297,6 +302,11 @@ class Users:
     score: Array
     completed_units: Array
 
+    @cached_property
+    def total_points(self) -> Array:
+        """The points before each day, and all of them, shape (days + 1, users)."""
+        return running_sum(self.points)
+
     def of(self, accounts: slice) -> "Users":
         """The users of some of the block's accounts."""
         first, last = np.searchsorted(self.account, (accounts.start, accounts.stop)).tolist()
@@ -345,6 +355,11 @@ class Block:
     def span(self) -> Span:
         """The days."""
         return self.presence.span
+
+    @cached_property
+    def total_points(self) -> Array:
+        """The points before each day, and all of them, shape (days + 1, accounts)."""
+        return running_sum(self.points)
 
     def part(self, accounts: slice) -> "Block":
         """Some of the accounts with their users."""
@@ -395,57 +410,66 @@ def calendar_of(totals: Iterable[PeerTotals]) -> Array:
     return np.vstack([calendar, np.zeros_like(calendar[:1])])
 
 
-def overdispersion(parts: Iterable[Presence], calendar: Array) -> Floats:
-    """Estimate how much burstier use is than chance, on every day.
+def residuals(part: Presence, calendar: Array) -> Array:
+    """Count the live accounts of each day per class of how far their use is from what was expected.
 
     Args:
-        parts: The whole fleet, in parts.
+        part: Some accounts.
         calendar: As `calendar_of` gives it.
 
     Returns:
-        Shape (days,): the median of (used - expected)² / expected over the live accounts, 28 days
-        each, of those that are expected to use anything, over the median of a chi-square; at least
-        1. A median, because accounts that really fell or rose are no chance. It is read from counts
-        per class of residual (5 % wide), which parts of the fleet add up to without rounding.
+        Shape (days, CLASSES), which adds up over the fleet: how many accounts have a
+        (used - expected)² / expected of that class (5 % wide), over 28 days, of those that are
+        expected to use anything.
     """
     days = calendar.shape[1]
-    counts = np.zeros((days, CLASSES), dtype=np.int64)
-    for part in parts:
-        use = part.against(calendar)
-        expected, used = use.expected[HABIT_GAP_DAYS], use.used[HABIT_GAP_DAYS]
-        counted = part.is_live.T & part.has_begun.T & (expected >= MIN_EXPECTED_USE)
-        residual = np.square(used - expected)[counted] / expected[counted]
-        place = np.ceil(np.log(np.maximum(residual, LEAST_RESIDUAL) / LEAST_RESIDUAL) / STEP)
-        day = np.broadcast_to(np.arange(days), counted.shape)[counted]
-        cell = day * CLASSES + np.minimum(place.astype(np.int64), CLASSES - 1)
-        counts += np.bincount(cell, minlength=days * CLASSES).reshape(days, CLASSES)
+    use = part.against(calendar)
+    expected, used = use.expected[HABIT_GAP_DAYS].T, use.used[HABIT_GAP_DAYS].T
+    counted = part.is_live & part.has_begun & (expected >= MIN_EXPECTED_USE)
+    residual = np.square(used - expected)[counted] / expected[counted]
+    place = np.ceil(np.log(np.maximum(residual, LEAST_RESIDUAL) / LEAST_RESIDUAL) / STEP)
+    day = np.broadcast_to(np.arange(days)[:, None], counted.shape)[counted]
+    cell = day * CLASSES + np.minimum(place.astype(np.int64), CLASSES - 1)
+    return np.bincount(cell, minlength=days * CLASSES).reshape(days, CLASSES)
+
+
+def overdispersion(counts: Array) -> Floats:
+    """Estimate how much burstier use is than chance, on every day.
+
+    Args:
+        counts: `residuals` of the whole fleet.
+
+    Returns:
+        Shape (days,): the median of the residuals over that of a chi-square; at least 1. A median,
+        because accounts that really fell or rose are no chance.
+    """
     below = np.cumsum(counts, axis=1)
     median = (2 * below >= below[:, -1:]).argmax(axis=1)
     phi: Floats = np.maximum(LEAST_RESIDUAL * np.exp(STEP * median) / CHI_SQUARE_MEDIAN, 1.0)
     return phi
 
 
-def weekly_at(points: Array, day: Array, entity: Array) -> tuple[Floats, ...]:
+def weekly_at(total_points: Array, day: Array, entity: Array) -> tuple[Floats, ...]:
     """Sum the weeks of seven days that end on a day and on every seventh day before it.
 
     Args:
-        points: Shape (days, entities).
+        total_points: The points before each day, shape (days + 1, entities).
         day: Indices of days, shape (cells,).
         entity: Indices of entities, shape (cells,).
 
     Returns:
         HISTORY_WEEKS arrays of shape (cells,), the youngest week first.
     """
-    before = HISTORY_WEEKS * WEEK_DAYS
-    total = np.zeros((before + len(points) + 1, points.shape[1]))
-    np.cumsum(points, axis=0, out=total[before + 1 :])
-    ends = [total[before + 1 + day - WEEK_DAYS * age, entity] for age in range(HISTORY_WEEKS + 1)]
-    return tuple(later - earlier for later, earlier in pairwise(ends))
+    ends = [
+        total_points[np.maximum(day + 1 - WEEK_DAYS * age, 0), entity]
+        for age in range(HISTORY_WEEKS + 1)
+    ]
+    return tuple((later - earlier).astype(np.float64) for later, earlier in pairwise(ends))
 
 
 def levels_at(block: Block, day: Array, account: Array) -> pl.DataFrame:
     """Measure the level of accounts on some days, as LEVELS, one row per (day, account)."""
-    weeks = weekly_at(block.points, day, account)
+    weeks = weekly_at(block.total_points, day, account)
     age = day - block.first_seen[account] + 1
     measured = levels(weeks, np.maximum(age // WEEK_DAYS, 0))
     slope = np.full(len(day), np.nan)
@@ -467,17 +491,18 @@ def levels_at(block: Block, day: Array, account: Array) -> pl.DataFrame:
     )
 
 
-def trailing(values: Array, days: int, gap: int = 0) -> Array:
+def trailing(total: Array, days: int, gap: int = 0) -> Array:
     """Sum `days` days that end `gap` days before each day.
 
     Args:
-        values: Shape (days, entities).
+        total: What was before each day, as `running_sum` gives it, shape (days + 1, entities).
         days: The length of the window.
         gap: How many of the latest days are left out.
     """
-    total = np.zeros((len(values) + days + gap + 1, values.shape[1]), dtype=np.float64)
-    np.cumsum(values, axis=0, out=total[days + gap + 1 :])
-    return total[days + 1 : len(values) + days + 1] - total[1 : len(values) + 1]
+    summed = np.zeros_like(total[1:])
+    summed[gap:] = total[1 : len(total) - gap]
+    summed[gap + days :] -= total[1 : max(len(total) - gap - days, 1)]
+    return summed
 
 
 def highest(values: Array, days: int) -> Array:
@@ -494,8 +519,7 @@ def highest(values: Array, days: int) -> Array:
 def last_day(is_active: Array) -> Array:
     """Give the index of the latest active day up to each day, UNKNOWN where there is none."""
     day = np.arange(len(is_active), dtype=np.int32)[:, None]
-    latest: Array = np.maximum.accumulate(np.where(is_active, day, UNKNOWN), axis=0)
-    return latest
+    return running_max(np.where(is_active, day, np.int32(UNKNOWN)))
 
 
 def days_since(latest: Array, is_suspended: Array) -> Array:
@@ -505,57 +529,74 @@ def days_since(latest: Array, is_suspended: Array) -> Array:
     return since
 
 
-def account_days(block: Block, fleet: Fleet) -> pl.DataFrame:
-    """Make one row per day and account, day by day, of ACCOUNT_DAYS."""
+Cells = tuple[Any, Any]
+"""Indices of days and entities, both all or both arrays of one shape."""
+
+ALL_CELLS: Cells = (slice(None), slice(None))
+
+Facts = dict[str, Callable[[Cells], pl.Series]]
+"""By name what gives a fact of some cells; nothing is worked out before it is asked for."""
+
+
+def frame_at(facts: Facts, names: Iterable[str], cells: Cells = ALL_CELLS) -> pl.DataFrame:
+    """Make one row per cell; all cells go day by day."""
+    return pl.DataFrame({name: facts[name](cells) for name in names})
+
+
+def account_facts(block: Block, fleet: Fleet) -> Facts:
+    """Give the facts of ACCOUNT_DAYS, without the open risks, over days and accounts."""
     presence, shape = block.presence, block.presence.status.shape
     span = block.span.dates
-    is_active = presence.active_users > 0
-    latest = last_day(is_active)
+    latest = last_day(presence.active_users > 0)
     use = presence.against(fleet.calendar)
-    windows: dict[str, Array] = {}
-    for days in WINDOWS:
-        windows[f"used_{days}d"] = use.used[days].T
-        windows[f"expected_{days}d"] = use.expected[days].T
-        windows[f"use_ratio_{days}d"] = use.ratio(days).T
-        windows[f"use_surprise_{days}d"] = use.surprise(days, fleet.overdispersion).T
-    readiness = block.numbers["readiness_rate"]
-    top_share, others_ratio = _silent_top_user(block)
     silence = np.where(latest < 0, np.nan, use.silent_peer_days.T)
-    columns = {
-        "account_status": _codes(presence.status, STATUSES),
-        "user_count": _flat(presence.members.astype(np.int64)),
+    value = running_sum(block.value_events)
+    top_share, others_ratio = _silent_top_user(block)
+
+    def of(values: Array, told: Callable[[Array], pl.Series] = _number) -> Any:  # noqa: ANN401
+        return lambda at: told(np.broadcast_to(values, shape)[at])
+
+    windows: Facts = {}
+    for days in WINDOWS:
+        windows[f"used_{days}d"] = of(use.used[days].T)
+        windows[f"expected_{days}d"] = of(use.expected[days].T)
+        windows[f"use_ratio_{days}d"] = of(use.ratio(days).T)
+        windows[f"use_surprise_{days}d"] = of(use.surprise(days, fleet.overdispersion).T)
+    return {
+        "account_status": of(presence.status, _status),
+        "user_count": of(presence.members, _count),
         **{
-            name: _rate(values) if name in RATES else _known(values)
+            name: of(values, _rate if name in RATES else _known)
             for name, values in block.numbers.items()
         },
-        "window_days": _same(fleet.window_days, shape),
-        "flagship_rates": _lists(block.flagship_rates),
-        "history_days": _flat(use.history_days.T),
-        "days_since_active": _known(days_since(latest, fleet.is_suspended)),
-        "active_day_count_14d": _flat(trailing(is_active, RECENT_DAYS).astype(np.int16)),
-        **{name: _number(values) for name, values in windows.items()},
-        "typical_use_56d": _number(use.peers[max(WINDOWS)].T),
-        "peer_days_in_silence": _number(silence),
-        "expected_in_silence": _number(use.habit.T * silence),
-        "fleet_ratio": _number(_peers_now_against_before(presence, fleet.calendar)),
-        "readiness_peak_56d": _rate(highest(readiness, PEAK_DAYS)),
-        "value_count_28d": _flat(trailing(block.value_events, MONTH_DAYS).astype(np.int64)),
-        "value_usual_28d": _number(
-            trailing(block.value_events, USUAL_DAYS, MONTH_DAYS) * (MONTH_DAYS / USUAL_DAYS)
+        "window_days": of(np.array(fleet.window_days), _count),
+        "flagship_rates": lambda at: _lists(block.flagship_rates[(slice(None), *at)]),
+        "history_days": of(use.history_days.T, _count),
+        "days_since_active": lambda at: _known(days_since(latest, fleet.is_suspended)[at]),
+        "active_day_count_14d": of(use.active_days.T, _small_count),
+        **windows,
+        "typical_use_56d": of(use.peers[max(WINDOWS)].T),
+        "peer_days_in_silence": of(silence),
+        "expected_in_silence": lambda at: _number(use.habit.T[at] * silence[at]),
+        "fleet_ratio": lambda at: _number(_peers_now_against_before(use, at)),
+        "readiness_peak_56d": lambda at: _rate(
+            highest(block.numbers["readiness_rate"], PEAK_DAYS)[at]
         ),
-        "silent_top_share": _number(top_share),
-        "others_ratio": _number(others_ratio),
-        "open_risk_level": _same(0, shape),
-        "is_benchmark_thin": _flat(block.is_benchmark_thin),
-        "is_user_benchmark_thin": _flat(
-            np.broadcast_to(fleet.is_user_benchmark_thin[:, None], shape)
+        "value_count_28d": lambda at: _count(trailing(value, MONTH_DAYS)[at]),
+        "value_usual_28d": lambda at: _number(
+            trailing(value, USUAL_DAYS, MONTH_DAYS)[at] * (MONTH_DAYS / USUAL_DAYS)
         ),
-        **{name: _dates(values) for name, values in block.dates.items()},
-        "first_seen_date": _dates(np.broadcast_to(span[0] + block.first_seen[None, :], shape)),
-        "last_points_date": _dates(np.where(latest < 0, NO_DAY, span[0] + latest)),
-        "as_of_date": _dates(np.broadcast_to(span[:, None], shape)),
+        "silent_top_share": of(top_share),
+        "others_ratio": of(others_ratio),
+        "is_benchmark_thin": of(block.is_benchmark_thin, _flat),
+        "is_user_benchmark_thin": of(fleet.is_user_benchmark_thin[:, None], _flat),
+        **{name: of(values, _dates) for name, values in block.dates.items()},
+        "first_seen_date": of(span[0] + block.first_seen, _dates),
+        "last_points_date": lambda at: _dates(
+            np.where(latest[at] < 0, NO_DAY, span[0] + latest[at])
+        ),
+        "as_of_date": of(span[:, None], _dates),
     }
-    return pl.DataFrame(columns).select(ACCOUNT_DAYS.names())
 
 
 def _silent_top_user(block: Block) -> tuple[Floats, Floats]:
@@ -564,61 +605,73 @@ def _silent_top_user(block: Block) -> tuple[Floats, Floats]:
     Silent is who had no points for two weeks; before are the four weeks before those.
     """
     users = block.users
-    shape = block.presence.status.shape
-    before = trailing(users.points, MONTH_DAYS, RECENT_DAYS)
-    silent = np.where(trailing(users.points, RECENT_DAYS) == 0, before, 0)
-    top = np.zeros(shape)
+    before = trailing(users.total_points, MONTH_DAYS, RECENT_DAYS)
+    before *= trailing(users.total_points, RECENT_DAYS) == 0
+    top = np.zeros(block.presence.status.shape)
     if users.keys.height:
         accounts, starts = np.unique(users.account, return_index=True)
-        top[:, accounts] = np.maximum.reduceat(silent, starts, axis=1)
-    total = trailing(block.points, MONTH_DAYS, RECENT_DAYS)
-    now = trailing(block.points, RECENT_DAYS) / RECENT_DAYS
+        top[:, accounts] = np.maximum.reduceat(before, starts, axis=1)
+    total = trailing(block.total_points, MONTH_DAYS, RECENT_DAYS)
+    now = trailing(block.total_points, RECENT_DAYS) / RECENT_DAYS
     return rounded_ratio(top, total), rounded_ratio(now, (total - top) / MONTH_DAYS)
 
 
-def _peers_now_against_before(presence: Presence, calendar: Array) -> Floats:
+def _peers_now_against_before(use: Use, at: Cells) -> Floats:
     """The calendar of the last 28 days against that of the habit's days since it began."""
-    plan = np.where(presence.has_begun, presence.plan, len(calendar) - 1)
-    peers = calendar[plan, np.arange(presence.span.count)[:, None]]
-    now = trailing(peers, HABIT_GAP_DAYS) / HABIT_GAP_DAYS
-    before_days = trailing(presence.has_begun, HABIT_DAYS, HABIT_GAP_DAYS)
-    return rounded_ratio(now * before_days, trailing(peers, HABIT_DAYS, HABIT_GAP_DAYS))
+    now = use.recent_peers.T[at] / HABIT_GAP_DAYS
+    before_days = np.clip(use.history_days.T[at] - HABIT_GAP_DAYS, 0, HABIT_DAYS)
+    return rounded_ratio(now * before_days, use.past_peers.T[at])
 
 
-def user_days(block: Block, fleet: Fleet) -> pl.DataFrame:
-    """Make one row per day and user, day by day, of USER_DAYS."""
+def user_facts(block: Block, fleet: Fleet) -> Facts:
+    """Give the facts of USER_DAYS over days and users."""
     users = block.users
-    account = users.account
     shape = users.score.shape
-    is_active = users.points > 0
-    points = trailing(users.points, fleet.window_days)
-    account_points = trailing(block.points, fleet.window_days)[:, account]
-    units = block.user_step_units[:, account]
-    rate = rounded_ratio(users.completed_units, units.astype(np.float64))
     span = block.span.dates
-    columns = {
-        "account_status": _codes(
-            np.where(users.scored, block.presence.status[:, account], UNKNOWN), STATUSES
+    active_days = running_sum(users.points > 0)
+    account_points = trailing(block.total_points, fleet.window_days)
+    account_active = trailing(running_sum(block.presence.active_users), RECENT_DAYS)
+
+    def of_account(values: Array, at: Cells) -> Array:
+        found: Array = values[at[0], users.account[at[1]]]
+        return found
+
+    def status(at: Cells) -> pl.Series:
+        known = of_account(block.presence.status, at)
+        return _status(np.where(users.scored[at], known, UNKNOWN))
+
+    def rate(at: Cells) -> pl.Series:
+        units = of_account(block.user_step_units, at)
+        return _number(rounded_ratio(users.completed_units[at], units))
+
+    def points(values: Array) -> pl.Series:
+        return _number(rounded_ratio(values, UNITS_PER_POINT))
+
+    def of(values: Array, told: Callable[[Array], pl.Series]) -> Any:  # noqa: ANN401
+        return lambda at: told(np.broadcast_to(values, shape)[at])
+
+    return {
+        "account_status": status,
+        "active_day_count": lambda at: _small_count(trailing(active_days, fleet.window_days)[at]),
+        "engagement_points": lambda at: points(trailing(users.total_points, fleet.window_days)[at]),
+        "account_engagement_points": lambda at: points(of_account(account_points, at)),
+        "engagement_score": of(users.score, _rate),
+        "window_days": of(np.array(fleet.window_days), _count),
+        "activation_rate": rate,
+        "member_days": of(np.arange(shape[0])[:, None] - users.first_seen, _count),
+        "active_day_count_14d": lambda at: _small_count(trailing(active_days, RECENT_DAYS)[at]),
+        "usual_active_days_14d": lambda at: _number(
+            trailing(active_days, USUAL_DAYS, RECENT_DAYS)[at] * (RECENT_DAYS / USUAL_DAYS)
         ),
-        "active_day_count": _flat(trailing(is_active, fleet.window_days).astype(np.int16)),
-        "engagement_points": _number(rounded_ratio(points, UNITS_PER_POINT)),
-        "account_engagement_points": _number(rounded_ratio(account_points, UNITS_PER_POINT)),
-        "engagement_score": _rate(users.score),
-        "member_days": _flat(np.arange(shape[0])[:, None] - users.first_seen[None, :]),
-        "active_day_count_14d": _flat(trailing(is_active, RECENT_DAYS).astype(np.int16)),
-        "usual_active_days_14d": _number(
-            trailing(is_active, USUAL_DAYS, RECENT_DAYS) * (RECENT_DAYS / USUAL_DAYS)
+        "account_active_users_14d": lambda at: _number(
+            of_account(account_active, at).astype(np.float64)
         ),
-        "account_active_users_14d": _number(
-            trailing(block.presence.active_users, RECENT_DAYS)[:, account]
+        "account_activation_rate": lambda at: _rate(
+            of_account(block.numbers["activation_rate"], at)
         ),
-        "account_activation_rate": _rate(block.numbers["activation_rate"][:, account]),
-        "window_days": _same(fleet.window_days, shape),
-        "activation_rate": _number(rate),
-        "is_benchmark_thin": _flat(np.broadcast_to(fleet.is_user_benchmark_thin[:, None], shape)),
-        "as_of_date": _dates(np.broadcast_to(span[:, None], shape)),
+        "is_benchmark_thin": of(fleet.is_user_benchmark_thin[:, None], _flat),
+        "as_of_date": of(span[:, None], _dates),
     }
-    return pl.DataFrame(columns).select(USER_DAYS.names())
 
 
 RATES = frozenset(
@@ -638,8 +691,12 @@ def _flat(values: Array) -> pl.Series:
     return pl.Series(np.ravel(values))
 
 
-def _same(value: int, shape: tuple[int, ...]) -> pl.Series:
-    return pl.Series(np.full(shape[0] * shape[1], value, dtype=np.int64))
+def _count(values: Array) -> pl.Series:
+    return _flat(values.astype(np.int64))
+
+
+def _small_count(values: Array) -> pl.Series:
+    return _flat(values.astype(np.int16))
 
 
 def _number(values: Array) -> pl.Series:
@@ -647,7 +704,7 @@ def _number(values: Array) -> pl.Series:
 
 
 def _known(values: Array) -> pl.Series:
-    flat = pl.Series(np.ravel(values))
+    flat = _flat(values)
     return flat.set(flat == UNKNOWN, None)
 
 
@@ -656,16 +713,22 @@ def _rate(values: Array) -> pl.Series:
 
 
 def _dates(values: Array) -> pl.Series:
-    flat = pl.Series(np.ravel(values).astype(np.int32))
+    flat = _flat(values.astype(np.int32))
     return flat.set(flat == NO_DAY, None).cast(pl.Date)
 
 
-def _codes(values: Array, names: Sequence[str]) -> pl.Series:
-    flat = pl.Series(np.ravel(values).astype(np.int8))
-    return flat.set(flat == UNKNOWN, None).cast(pl.UInt8).cat.to(pl.Enum(names))
+def _status(values: Array) -> pl.Series:
+    flat = _flat(values.astype(np.int8))
+    return flat.set(flat == UNKNOWN, None).cast(pl.UInt8).cat.to(pl.Enum(STATUSES))
 
 
 def _lists(rates: Array) -> pl.Series:
-    flagships, days, entities = rates.shape
-    cells = np.sort(rates, axis=0).reshape(flagships, days * entities).T  # nan goes last
-    return pl.Series(np.ascontiguousarray(cells, dtype=np.float64)).arr.to_list()
+    count = math.prod(rates.shape[1:])
+    ordered = list(rates.reshape(len(rates), count))
+    for low, high in sorting_network(len(ordered)):
+        pair = ordered[low], ordered[high]
+        ordered[low], ordered[high] = np.fmin(*pair), np.maximum(*pair)  # nan goes last
+    cells = np.empty((count, len(rates)))
+    for place, values in enumerate(ordered):
+        cells[:, place] = values
+    return pl.Series(cells).arr.to_list()

@@ -1067,10 +1067,9 @@ def describe(opened: pl.DataFrame, rule: Rule, dial: RuleDial, fingerprint: str)
     parameters = rule.given(dial)
     finding = rule.judge(parameters)
     shown = opened.cast(FACTS[rule.entity]).select("as_of_date", **finding.evidence)
-    texts = evidence_texts(shown.iter_rows(named=True), parameters, fingerprint)
     return opened.select(
         *KEYS[rule.entity],
         flag_key=pl.lit(rule.key),
         sentence=finding.sentence,
-        evidence=pl.Series(texts, dtype=pl.String),
+        evidence=evidence_texts(shown, parameters, fingerprint),
     )

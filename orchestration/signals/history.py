@@ -17,9 +17,6 @@ Indices = npt.NDArray[np.int64]
 SEVERITIES = ("low", "medium", "high")
 """From the least to the most; a relapse is one step worse, and nothing is worse than high."""
 
-NEVER = -1_000_000
-"""The index of a day that lies before every cool-down."""
-
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
@@ -84,89 +81,65 @@ def follow(
     Returns:
         The flags, and per day and entity 0 where none is open, else its severity's index plus 1.
     """
-    days, entities = holds.shape
-    is_open = np.zeros((days, entities), dtype=np.uint8)
-    level = np.zeros(entities, dtype=np.uint8)
-    held = np.zeros(entities, dtype=np.int32)
-    missed = np.zeros(entities, dtype=np.int32)
-    closed_on = np.full(entities, NEVER, dtype=np.int64)
-    current = np.full(entities, -1, dtype=np.int64)
-    book = _Book()
-    for day in range(days):
-        gone = ~applies[day] & (level > 0)
-        if not is_suspended[day]:
-            holding = holds[day] & applies[day]
-            held += 1
-            held *= holding
-            missed += 1
-            missed *= ~holding
-            gone |= (level > 0) & (missed >= persistence.close_after_days)
-        closing = np.flatnonzero(gone)
-        if len(closing):
-            book.close(current[closing], day)
-            level[closing] = 0
-            closed_on[closing] = day
-        if not is_suspended[day]:
-            opening = np.flatnonzero((level == 0) & (held >= persistence.min_days))
-            if len(opening):
-                is_back = day - closed_on[opening] <= persistence.cooldown_days
-                back, new = opening[is_back], opening[~is_back]
-                book.reopen(current[back], day)
-                current[new] = book.open(new, day, persistence.severity)
-                level[opening] = book.severity[current[opening]] + 1
-        is_open[day] = level
-    return book.finished(days), is_open
+    held = holds & applies
+    working = ~is_suspended
+    opens, closes = np.zeros_like(held), ~applies
+    opens[working] = _lasts(held[working], persistence.min_days)
+    closes[working] |= _lasts(~held[working], persistence.close_after_days)
+    is_open = opens  # no day both opens and closes
+    for day in range(1, len(is_open)):
+        is_open[day] |= is_open[day - 1] & ~closes[day]
+    return _episodes(is_open, persistence)
 
 
-class _Book:
-    """The flags written down so far; arrays grow as needed."""
+def _lasts(truth: Bools, days: int) -> Bools:
+    """Say on which days something has been true for so many days in a row."""
+    lasts = truth.copy()
+    reach = 1  # doubling: 2n days in a row are twice n days
+    while reach < days:
+        step = min(reach, days - reach)
+        lasts[step:] &= lasts[:-step]
+        lasts[:step] = False
+        reach += step
+    return lasts
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.entity, self.opened, self.closed, self.since, self.open_days = (
-            np.empty(0, dtype=np.int64) for _ in range(5)
-        )
-        self.relapses, self.severity = (np.empty(0, dtype=np.int64) for _ in range(2))
 
-    def open(self, entities: Indices, day: int, severity: int) -> Indices:
-        places = np.arange(self.count, self.count + len(entities))
-        self.count += len(entities)
-        if self.count > len(self.entity):
-            for name in ("entity", "opened", "closed", "since", "open_days", "relapses"):
-                self._grow(name)
-            self._grow("severity")
-        self.entity[places] = entities
-        self.opened[places] = self.since[places] = day
-        self.closed[places] = -1
-        self.open_days[places] = self.relapses[places] = 0
-        self.severity[places] = severity
-        return places
+def _episodes(is_open: Bools, persistence: Persistence) -> tuple[Episodes, npt.NDArray[np.uint8]]:
+    """Join stretches of open days to flags: one that begins within the cool-down goes on."""
+    days, entities = is_open.shape
+    padded = np.zeros((days + 2, entities), dtype=bool)
+    padded[1:-1] = is_open
+    begins, entity = _cells(padded[1:] & ~padded[:-1])
+    ends, _ = _cells(padded[:-1] & ~padded[1:])  # the day after; of the same stretches
 
-    def _grow(self, name: str) -> None:
-        old = getattr(self, name)
-        new = np.empty(2 * self.count, dtype=np.int64)
-        new[: len(old)] = old
-        setattr(self, name, new)
+    is_new = np.ones(len(begins), dtype=bool)
+    is_new[1:] = (entity[1:] != entity[:-1]) | (begins[1:] - ends[:-1] > persistence.cooldown_days)
+    first = np.flatnonzero(is_new)
+    last = np.append(first[1:], len(begins))[: len(first)] - 1
+    relapse = np.arange(len(begins)) - first[np.cumsum(is_new) - 1]
+    severity = np.minimum(persistence.severity + relapse, len(SEVERITIES) - 1)
 
-    def close(self, places: Indices, day: int) -> None:
-        self.closed[places] = day
-        self.open_days[places] += day - self.since[places]
+    level = np.zeros((days + 1, entities), dtype=np.int8)
+    level[begins, entity] = severity + 1
+    level[ends, entity] = -severity - 1
+    for day in range(1, days):
+        level[day] += level[day - 1]
 
-    def reopen(self, places: Indices, day: int) -> None:
-        self.closed[places] = -1
-        self.since[places] = day
-        self.relapses[places] += 1
-        self.severity[places] = np.minimum(self.severity[places] + 1, len(SEVERITIES) - 1)
+    total = np.append(0, np.cumsum(ends - begins))
+    order = np.argsort(begins[first], kind="stable")
+    first, last = first[order], last[order]
+    return Episodes(
+        entity=entity[first],
+        opened=begins[first],
+        closed=np.where(ends[last] == days, -1, ends[last]),
+        open_days=total[last + 1] - total[first],
+        relapses=relapse[last],
+        severity=severity[last],
+    ), level[:days].astype(np.uint8)
 
-    def finished(self, days: int) -> Episodes:
-        kept = slice(0, self.count)
-        is_open = self.closed[kept] < 0
-        open_days = self.open_days[kept] + np.where(is_open, days - self.since[kept], 0)
-        return Episodes(
-            entity=self.entity[kept],
-            opened=self.opened[kept],
-            closed=self.closed[kept],
-            open_days=open_days,
-            relapses=self.relapses[kept],
-            severity=self.severity[kept],
-        )
+
+def _cells(truth: Bools) -> tuple[Indices, Indices]:
+    """Give day and entity of every true cell, by entity and then by day."""
+    day, entity = np.divmod(np.flatnonzero(truth), truth.shape[1])
+    order = np.argsort(entity, kind="stable")
+    return day[order], entity[order]

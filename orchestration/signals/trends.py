@@ -331,7 +331,7 @@ def _twice_median_of_past(past: Sequence[Floats], length: Ints) -> Floats:
     """
     ordered = [np.where(length > age, week, -1.0) for age, week in enumerate(past)]
     spare = np.empty_like(ordered[0])
-    for low, high in _network(len(ordered)):
+    for low, high in sorting_network(len(ordered)):
         np.minimum(ordered[low], ordered[high], out=spare)
         np.maximum(ordered[low], ordered[high], out=ordered[high])
         ordered[low], spare = spare, ordered[low]
@@ -344,14 +344,14 @@ def _twice_median_of_past(past: Sequence[Floats], length: Ints) -> Floats:
 
 
 @cache
-def _network(size: int) -> tuple[tuple[int, int], ...]:
+def sorting_network(size: int) -> tuple[tuple[int, int], ...]:
     """Pairs to compare and exchange, in order, so that `size` arrays end up sorted.
 
     Source:
         Batcher's odd-even merge sort (Knuth, TAOCP 3, 5.3.4, algorithm M).
     """
     pairs = []
-    top = 1 << (size - 1).bit_length() - 1
+    top = (1 << (size - 1).bit_length()) >> 1
     merge = top
     while merge:
         step, remainder, distance = top, 0, merge

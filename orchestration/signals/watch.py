@@ -6,15 +6,26 @@ a rule says, how a fact is computed, reading and writing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from orchestration.signals.facts import Block, Entity, Fleet, account_days, levels_at, user_days
+from orchestration.signals.facts import (
+    DAYS,
+    Block,
+    Entity,
+    Facts,
+    Fleet,
+    account_facts,
+    frame_at,
+    levels_at,
+    user_facts,
+)
 from orchestration.signals.flags import RULES, Rule, RuleDial
-from orchestration.signals.history import SEVERITIES, Persistence, follow
+from orchestration.signals.history import SEVERITIES, Episodes, Persistence, follow
 
 OPEN_RISKS = "open_risk_level"
 """The fact that only other rules can tell."""
@@ -51,65 +62,101 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
         entity: Which rules to apply.
         dials: The rows of `flag_rules.csv`; rules without a row raise nothing.
     """
-    frame = account_days(block, fleet) if entity == "account" else user_days(block, fleet)
-    keys = block.keys if entity == "account" else block.users.keys
-    shape = (block.span.count, keys.height)
+    facts = account_facts(block, fleet) if entity == "account" else user_facts(block, fleet)
     chosen = [
         (RULES[dial.flag_key], dial)
         for dial in dials
         if dial.is_enabled and RULES[dial.flag_key].entity == entity
     ]
     # Rules about open risks come last; they see what the others found.
-    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in rule.judged]
-    watched = _follow(block, fleet, frame, first)
-    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in rule.judged]
-    if later:
-        risks = [found.level for found in watched if found.rule.kind == "risk"]
-        worst = np.maximum.reduce([np.zeros(shape, dtype=np.uint8), *risks])
-        seen = frame.with_columns(pl.Series(OPEN_RISKS, np.ravel(worst).astype(np.int64)))
-        watched += _follow(block, fleet, seen, later)
-    return watched
+    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in _look(rule, dial).asks]
+    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in _look(rule, dial).asks]
+    followed = _follow(block, fleet, facts, first)
+    if entity == "account":
+        levels = [level for rule, _, _, level in followed if rule.kind == "risk"]
+        nothing = np.zeros(block.presence.status.shape, dtype=np.uint8)
+        worst = np.maximum.reduce([nothing, *levels])
+        facts[OPEN_RISKS] = lambda at: pl.Series(np.ravel(worst[at]).astype(np.int64))
+    followed += _follow(block, fleet, facts, later)
+    return _opened(block, facts, followed, entity)
+
+
+Followed = tuple[Rule, RuleDial, Episodes, npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A rule with its thresholds: when it holds, whom it is about, which facts both ask for."""
+
+    holds: pl.Expr
+    applies: pl.Expr
+    asks: frozenset[str]
+
+
+def _look(rule: Rule, dial: RuleDial) -> _Look:
+    return _look_with(rule.key, tuple(sorted(rule.given(dial).items())))
+
+
+@cache
+def _look_with(key: str, given: tuple[tuple[str, float], ...]) -> _Look:
+    """Once for all blocks: to make expressions costs more than to look at a small block."""
+    finding = RULES[key].judge(dict(given))
+    holds, applies = (look.fill_null(value=False) for look in (finding.condition, finding.scope))
+    asks = frozenset((*holds.meta.root_names(), *applies.meta.root_names()))
+    return _Look(holds, applies, asks)
 
 
 def _follow(
-    block: Block, fleet: Fleet, frame: pl.DataFrame, chosen: Sequence[tuple[Rule, RuleDial]]
-) -> list[Watched]:
-    if not chosen:
-        return []
-    entity = chosen[0][0].entity
-    keys = block.keys if entity == "account" else block.users.keys
-    shape = (block.span.count, keys.height)
-    truths = _truths(frame, chosen)
-    watched = []
-    for rule, dial in chosen:
+    block: Block, fleet: Fleet, facts: Facts, chosen: Iterable[tuple[Rule, RuleDial]]
+) -> list[Followed]:
+    looks = [(rule, dial, _look(rule, dial)) for rule, dial in chosen]
+    frame = frame_at(facts, {name for _, _, look in looks for name in look.asks})
+    # Lazily: polars then works out only once what several rules share.
+    query = frame.lazy().select(
+        expression.alias(f"{rule.key}:{part}")
+        for rule, _, look in looks
+        for part, expression in (("holds", look.holds), ("applies", look.applies))
+    )
+    truths = query.collect()
+    never = np.zeros(block.span.count, dtype=bool)
+    followed = []
+    for rule, dial, _ in looks:
         holds, applies = (
-            truths[f"{rule.key}:{part}"].to_numpy().reshape(shape) for part in ("holds", "applies")
+            truths[f"{rule.key}:{part}"].to_numpy().reshape(len(never), -1)
+            for part in ("holds", "applies")
         )
-        suspended = fleet.is_suspended if rule.rests_on_usage else np.zeros(shape[0], dtype=bool)
+        suspended = fleet.is_suspended if rule.rests_on_usage else never
         persistence = Persistence.of(rule.given(dial), dial.severity)
-        episodes, level = follow(holds, applies, suspended, persistence)
-        facts = frame[episodes.opened * shape[1] + episodes.entity]
-        parts = [keys[episodes.entity], facts]
-        if entity == "account":
-            parts.append(levels_at(block, episodes.opened, episodes.entity))
-        opened = pl.concat(parts, how="horizontal").with_columns(
-            opened_date="as_of_date",
-            closed_date=_dates(block, episodes.closed),
-            days_open=pl.Series(episodes.open_days),
-            relapse_count=pl.Series(episodes.relapses),
-            severity=pl.Series([SEVERITIES[s] for s in episodes.severity], dtype=pl.String),
-        )
-        watched.append(Watched(rule, dial, opened, level))
-    return watched
+        followed.append((rule, dial, *follow(holds, applies, suspended, persistence)))
+    return followed
 
 
-def _truths(frame: pl.DataFrame, chosen: Iterable[tuple[Rule, RuleDial]]) -> pl.DataFrame:
-    looks: dict[str, pl.Expr] = {}
-    for rule, dial in chosen:
-        finding = rule.judge(rule.given(dial))
-        looks[f"{rule.key}:holds"] = finding.condition.fill_null(value=False)
-        looks[f"{rule.key}:applies"] = finding.scope.fill_null(value=False)
-    return frame.select(**looks)
+def _opened(
+    block: Block, facts: Facts, followed: Sequence[Followed], entity: Entity
+) -> list[Watched]:
+    """Add what was known on the days on which flags opened."""
+    if not followed:
+        return []
+    keys = block.keys if entity == "account" else block.users.keys
+    day, who, closed, days_open, relapses, severity = (
+        np.concatenate([getattr(episodes, name) for _, _, episodes, _ in followed])
+        for name in ("opened", "entity", "closed", "open_days", "relapses", "severity")
+    )
+    parts = [keys[who], frame_at(facts, DAYS[entity], (day, who))]
+    if entity == "account":
+        parts.append(levels_at(block, day, who))
+    opened = pl.concat(parts, how="horizontal").with_columns(
+        opened_date="as_of_date",
+        closed_date=_dates(block, closed),
+        days_open=pl.Series(days_open),
+        relapse_count=pl.Series(relapses),
+        severity=pl.Series(np.array(SEVERITIES)[severity], dtype=pl.String),
+    )
+    ends = np.cumsum([len(episodes.opened) for _, _, episodes, _ in followed]).tolist()
+    return [
+        Watched(rule, dial, opened[start:end], level)
+        for (rule, dial, _, level), start, end in zip(followed, [0, *ends], ends, strict=False)
+    ]
 
 
 def _dates(block: Block, days: npt.NDArray[Any]) -> pl.Series:
