@@ -218,12 +218,36 @@ def print_summary(settings: Settings, seconds: float) -> None:
             for name, count in zip(names, row, strict=True)
             if count
         ]
+        restated = connection.execute(
+            """
+            with newest as (
+                select run_id, is_full_build from ops.runs order by run_id desc limit 1
+            )
+            select
+                case
+                    when any_value(newest.is_full_build) then 'everything was built anew'
+                    when count(days.run_id) = 0 then 'no day before'
+                    else format(
+                        '{} days from {} on: {:,} rows, scores by at most {}',
+                        count(*), min(restated_date),
+                        sum(
+                            event_usage_daily_count + user_engagement_daily_count
+                            + account_engagement_daily_count + account_activation_daily_count
+                        )::bigint,
+                        round(max(score_change_max), 2)
+                    )
+                end
+            from newest
+            left join ops.restatements as days on newest.run_id = days.run_id
+            """
+        ).fetchall()[0][0]
     ((run_id, as_of, accounts, active, users),) = one
     print(f"\n{run_id}: the marts describe {as_of} ({seconds:.1f} s)")
     print(f"  accounts       {accounts:,}, of them active {active:,}; users {users:,}")
     for kind, told in flags:
         print(f"  {'risks' if kind == 'risk' else 'opportunities':<14} {told}")
     print(f"  raw events     {', '.join(quality)}")
+    print(f"  restated       {restated}")
     print(f"  the marts      {settings.published_db}")
     ask = f"{_command()} query --warehouse {settings.warehouse}"
     print(f'  ask them       {ask} "select * from account_health"')

@@ -17,6 +17,10 @@ COLUMNS = {
     "freshest_received_at": ("timestamp", "The latest received_at of a raw row, in UTC."),
     "as_of_date": ("date not null", "The last full day that the marts describe."),
     "from_date": ("date", "First day of the range that the run was asked to restate."),
+    "is_full_build": (
+        "boolean",
+        "Whether everything was built anew, and not only what changed since the run before.",
+    ),
     "restated_from_date": (
         "date",
         (
@@ -24,6 +28,20 @@ COLUMNS = {
             " by from_date, or reached by rows that came in since."
         ),
     ),
+}
+
+
+RESTATEMENTS = {
+    "run_id": ("varchar not null", "The run, as in `ops.runs`."),
+    "event_usage_daily_count": ("bigint not null", "Number of changed rows of the mart."),
+    "user_engagement_daily_count": ("bigint not null", "Number of changed rows of the mart."),
+    "account_engagement_daily_count": ("bigint not null", "Number of changed rows of the mart."),
+    "account_activation_daily_count": ("bigint not null", "Number of changed rows of the mart."),
+    "score_change_max": (
+        "decimal(18,6) not null",
+        "Largest change of a score, 0-100, up or down; a row that came or went counts with 0.",
+    ),
+    "restated_date": ("date not null", "The day whose rows changed."),
 }
 
 
@@ -38,6 +56,8 @@ class Run:
         timezone: the reporting time zone.
         as_of: the day that the marts describe.
         from_date: first day of the range that it was asked to restate.
+        restated_days: days on which daily marts may be other than before; None: everything was
+            built anew.
     """
 
     run_id: str
@@ -46,12 +66,49 @@ class Run:
     timezone: str
     as_of: date
     from_date: date | None = None
+    restated_days: tuple[date, ...] | None = None
 
 
 def known(work: duckdb.DuckDBPyConnection) -> list[str]:
     """Ids of all earlier runs of this warehouse."""
     _prepare(work)
     return [run_id for (run_id,) in work.execute("select run_id from ops.runs").fetchall()]
+
+
+def restated_days(work: duckdb.DuckDBPyConnection) -> tuple[date, ...] | None:
+    """Days whose daily rows may differ from the last run's; None: everything was built anew."""
+    ((load,),) = work.execute("select load_id from intermediate.int_known_run").fetchall()
+    if load is None:
+        return None
+    days = work.execute("select date_day from intermediate.int_restated_days order by 1").fetchall()
+    return tuple(day for (day,) in days)
+
+
+def record_restatements(work: duckdb.DuckDBPyConnection, run_id: str) -> tuple[int, date | None]:
+    """Keeps what a run restated: a row of `ops.restatements` per day that is other than before.
+
+    Returns:
+        The number of those days, and the first of them.
+    """
+    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in RESTATEMENTS.items())
+    work.execute(f"create table if not exists ops.restatements ({columns})")
+    _comment(
+        work,
+        "restatements",
+        "One row per run and day, up to the as-of date of the run before, on which rows of daily"
+        " marts became other than they were. Rates as restated are meant to change and are left"
+        " out.",
+        RESTATEMENTS,
+    )
+    names = ", ".join(list(RESTATEMENTS)[1:])
+    work.execute(
+        f"insert into ops.restatements select ?, {names} from intermediate.int_restatements",
+        [run_id],
+    )
+    ((count, first),) = work.execute(
+        "select count(*), min(restated_date) from ops.restatements where run_id = ?", [run_id]
+    ).fetchall()
+    return count, first
 
 
 def before(work: duckdb.DuckDBPyConnection, run_id: str) -> str | None:
@@ -110,7 +167,7 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
         select
             $run_id, $dial_fingerprint, $code_fingerprint, $timezone,
             greatest(load_count, $load_count), greatest(freshest_received_at, $freshest),
-            $as_of, $from_date,
+            $as_of, $from_date, $restated_days is null,
             case
                 when least(reached_date, $from_date) <= $previous_date
                     then least(reached_date, $from_date)
@@ -195,10 +252,16 @@ def _prepare(work: duckdb.DuckDBPyConnection) -> None:
     columns = ", ".join(f"{name} {kind}" for name, (kind, _) in COLUMNS.items())
     work.execute("create schema if not exists ops")
     work.execute(f"create table if not exists ops.runs ({columns})")
-    work.execute(
-        "comment on table ops.runs is"
-        " 'One row per published run: what it was made from and what it restated.'"
-    )
-    for name, (_, text) in COLUMNS.items():
-        quoted = text.replace("'", "''")
-        work.execute(f"comment on column ops.runs.{name} is '{quoted}'")
+    text = "One row per published run: what it was made from and what it restated."
+    _comment(work, "runs", text, COLUMNS)
+
+
+def _comment(
+    work: duckdb.DuckDBPyConnection, table: str, text: str, columns: dict[str, tuple[str, str]]
+) -> None:
+    told = {f"table ops.{table}": text} | {
+        f"column ops.{table}.{name}": description for name, (_, description) in columns.items()
+    }
+    for what, description in told.items():
+        quoted = description.replace("'", "''")
+        work.execute(f"comment on {what} is '{quoted}'")

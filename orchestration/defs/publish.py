@@ -81,6 +81,7 @@ def published_marts(
         connection = warehouse.connect()
         try:
             name = run_name(settings.published, runs.known(connection), request.as_of)
+            restated_days = runs.restated_days(connection)
             runs.record(
                 connection,
                 runs.Run(
@@ -90,9 +91,11 @@ def published_marts(
                     timezone=settings.timezone,
                     as_of=request.as_of,
                     from_date=request.from_date,
+                    restated_days=restated_days,
                 ),
             )
-            version = publish(connection, settings.published, name, changed_days=None)
+            restated, first_restated = runs.record_restatements(connection, name)
+            version = publish(connection, settings.published, name, changed_days=restated_days)
         finally:
             connection.close()
     rows = "\n".join(f"| {t.schema}.{t.name} | {t.row_count:,} |" for t in version.tables)
@@ -102,6 +105,8 @@ def published_marts(
             "run_id": version.folder.name,
             "as_of_date": request.as_of.isoformat(),
             "folder": dg.MetadataValue.path(version.folder),
+            "restated_days": restated,
+            "restated_from": str(first_restated or ""),
             "copied": f"everything: {version.whole}" if version.whole else "the changed days",
             "tables": dg.MetadataValue.md(f"| table | rows |\n|---|---:|\n{rows}"),
         }

@@ -124,11 +124,11 @@ changes as (
 restatements as (
 
     select
-        date as restated_date,
         {%- for mart in marts %}
         cast(sum({{ mart }}) as bigint) as {{ mart }}_count,
         {%- endfor %}
-        cast(coalesce(max(score_change), 0) as decimal(18, 6)) as score_change_max
+        cast(coalesce(max(score_change), 0) as decimal(18, 6)) as score_change_max,
+        date as restated_date
     from changes
     group by date
 
