@@ -21,7 +21,7 @@ COLUMNS = {
         "date",
         (
             "The earliest day, on or before the previous run's as-of date, that changed: asked for"
-            " by from_date, or reached by rows that came in since."
+            " by from_date, or reached by rows that came in or dials that changed since."
         ),
     ),
 }
@@ -38,6 +38,7 @@ class Run:
         timezone: the reporting time zone.
         as_of: the day that the marts describe.
         from_date: first day of the range that it was asked to restate.
+        dials_from: first day that changed dials alter.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class Run:
     timezone: str
     as_of: date
     from_date: date | None = None
+    dials_from: date | None = None
 
 
 def known(work: duckdb.DuckDBPyConnection) -> list[str]:
@@ -85,8 +87,8 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
             $run_id, $dial_fingerprint, $code_fingerprint, $timezone,
             load_count, freshest_received_at, $as_of, $from_date,
             case
-                when least(reached_date, $from_date) <= previous_date
-                    then least(reached_date, $from_date)
+                when least(reached_date, $from_date, $dials_from) <= previous_date
+                    then least(reached_date, $from_date, $dials_from)
             end
         from told
         """,
@@ -120,7 +122,9 @@ def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: 
     """
     loaded = "select coalesce(sum(row_count), 0) from ops.landed_files where table_name = $table"
     told = {
-        name: value for name, value in vars(wanted).items() if name not in {"run_id", "from_date"}
+        name: value
+        for name, value in vars(wanted).items()
+        if name not in {"run_id", "from_date", "dials_from"}
     }
     try:
         proofs = work.execute(same, told | {"current": current}).fetchall()
@@ -133,14 +137,33 @@ def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: 
     return len(proofs) == 1 + len(RAW_TABLES) and all(proof for (proof,) in proofs)
 
 
-def _prepare(work: duckdb.DuckDBPyConnection) -> None:
-    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in COLUMNS.items())
+def prepare_table(
+    work: duckdb.DuckDBPyConnection, table: str, columns: dict[str, tuple[str, str]], text: str
+) -> None:
+    """Makes a table of schema ops that Python writes, where it is not there, with its comments.
+
+    Args:
+        work: the work file.
+        table: its name.
+        columns: type and comment of each column.
+        text: the table's comment.
+    """
+
+    def quoted(comment: str) -> str:
+        return "'" + comment.replace("'", "''") + "'"
+
+    typed = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
     work.execute("create schema if not exists ops")
-    work.execute(f"create table if not exists ops.runs ({columns})")
-    work.execute(
-        "comment on table ops.runs is"
-        " 'One row per published run: what it was made from and what it restated.'"
+    work.execute(f"create table if not exists ops.{table} ({typed})")
+    work.execute(f"comment on table ops.{table} is {quoted(text)}")
+    for name, (_, comment) in columns.items():
+        work.execute(f"comment on column ops.{table}.{name} is {quoted(comment)}")
+
+
+def _prepare(work: duckdb.DuckDBPyConnection) -> None:
+    prepare_table(
+        work,
+        "runs",
+        COLUMNS,
+        "One row per published run: what it was made from and what it restated.",
     )
-    for name, (_, text) in COLUMNS.items():
-        quoted = text.replace("'", "''")
-        work.execute(f"comment on column ops.runs.{name} is '{quoted}'")
