@@ -417,7 +417,8 @@ def _told(refused: Sequence[Change], seeds: Path, newest: date) -> Iterator[str]
     for change in refused:
         days = f"{change.first} to {newest}"
         if change.file == TIMEZONE:
-            yield f"reporting time zone {change.after} instead of {change.before} would rewrite {days}"
+            zones = f"{change.after} instead of {change.before}"
+            yield f"reporting time zone {zones} would rewrite {days}"
             continue
         path = seeds / f"{change.file}.csv"
         yield f"{path}:{change.line}: {change.key} was {change.kind}, which would rewrite {days}"

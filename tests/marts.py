@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SOME_DATE = "2222-02-22"
 SOME_TIMEZONE = "Pacific/Kiritimati"
 DBT = CHECKOUT / ".venv" / "bin" / "dbt"
-FURTHER_COLUMNS = {"tracks": (), "identifies": ("team",), "groups": ("industry",)}
+FURTHER_COLUMNS = {"tracks": ("_load_id",), "identifies": ("team",), "groups": ("industry",)}
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class CompiledMarts:
 
 
 def raw_columns(table: str) -> str:
-    """Return the columns of a raw table as DDL, all of them text."""
+    """Return the columns of a raw table as DDL, but for the load all of them text."""
     names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
-    return ", ".join(f'"{name}" varchar' for name in names)
+    return ", ".join(f'"{name}" {"bigint" if name == "_load_id" else "varchar"}' for name in names)
 
 
 def fill(connection: duckdb.DuckDBPyConnection, table: str, rows: list[list[Any]]) -> None:
