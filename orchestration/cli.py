@@ -59,16 +59,24 @@ def cli() -> None:
 @click.option("--as-of", type=Day(), help="Last full day to describe; default: yesterday.")
 @click.option("--from", "from_date", type=Day(), help="Restate the days from here on.")
 @click.option("--full-refresh", is_flag=True, help="Build everything anew.")
+@click.option("--restate-dials", is_flag=True, help="Score published days anew by changed dials.")
 def run(
+    *,
     raw: Path | None,
     warehouse: Path | None,
     as_of: date | None,
     from_date: date | None,
     full_refresh: bool,
+    restate_dials: bool,
 ) -> None:
     """Load what is new, bring the marts to the as-of date, test and publish them."""
     settings = Settings.resolve(raw=raw, warehouse=warehouse)
-    _run(settings, as_of, from_date=from_date, full_refresh=full_refresh)
+    _run(
+        *(settings, as_of),
+        from_date=from_date,
+        full_refresh=full_refresh,
+        restate_dials=restate_dials,
+    )
 
 
 @cli.command()
@@ -76,17 +84,20 @@ def run(
 @WAREHOUSE
 def check(raw: Path | None, warehouse: Path | None) -> None:
     """Check dials and raw layout; write nothing."""
+    from orchestration import dial_changes
     from orchestration.dials import check_traits, load_dials
     from orchestration.landing import inspect
 
     settings = Settings.resolve(raw=raw, warehouse=warehouse)
     dials = load_dials(settings.seeds)
+    changes = dial_changes.judged(settings, dials, restate=False)
     with closing(settings.read()) as connection:
         plan = inspect(settings.raw, connection)
     problems = check_traits(dials, plan.columns("identifies"), plan.columns("groups"))
     if problems:
         raise InputError(problems)
-    click.echo(f"dials   {settings.seeds}: right")
+    changed = f"; {len(changes)} rows changed since the last run" if changes else ""
+    click.echo(f"dials   {settings.seeds}: right{changed}")
     click.echo(
         f"raw     {settings.raw}: right; {len(plan.files)} new files, {plan.known_count} known"
     )
@@ -193,7 +204,9 @@ def _run(
     *,
     from_date: date | None = None,
     full_refresh: bool = False,
+    restate_dials: bool = False,
 ) -> None:
+    from orchestration.dial_changes import judged
     from orchestration.dials import load_dials
 
     begun = time.monotonic()
@@ -201,24 +214,43 @@ def _run(
     if from_date and from_date > as_of:
         raise InputError(f"--from {from_date} is after the as-of date {as_of}")
     dials = load_dials(settings.seeds)
+    judged(settings, dials, restate=restate_dials)
     with writer_lock(settings.lock_file):
         if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
             click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
         else:
             click.echo(f"{settings.raw} -> {settings.warehouse}, as of {as_of}")
-            _execute(settings, as_of, from_date, full_refresh)
+            _execute(
+                *(settings, as_of),
+                from_date=from_date,
+                full_refresh=full_refresh,
+                restate_dials=restate_dials,
+            )
 
     from orchestration import report
 
     report.print_summary(settings, time.monotonic() - begun)
 
 
-def _execute(settings: Settings, as_of: date, from_date: date | None, full_refresh: bool) -> None:
+def _execute(
+    settings: Settings,
+    as_of: date,
+    *,
+    from_date: date | None,
+    full_refresh: bool,
+    restate_dials: bool,
+) -> None:
     from orchestration import report
     from orchestration.execution import execute
 
     with report.progress() as listener:
-        execute(settings, as_of, from_date=from_date, full_refresh=full_refresh, listener=listener)
+        execute(
+            *(settings, as_of),
+            from_date=from_date,
+            full_refresh=full_refresh,
+            restate_dials=restate_dials,
+            listener=listener,
+        )
 
 
 def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> bool:

@@ -15,7 +15,12 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from orchestration.defs.resources import FROM_DATE_TAG, FULL_REFRESH_TAG, INPUT
+from orchestration.defs.resources import (
+    FROM_DATE_TAG,
+    FULL_REFRESH_TAG,
+    INPUT,
+    RESTATE_DIALS_TAG,
+)
 from orchestration.errors import InputError, RunError
 from orchestration.lock import writer_lock
 from orchestration.project import Settings
@@ -137,6 +142,7 @@ def execute(
     *,
     from_date: date | None = None,
     full_refresh: bool = False,
+    restate_dials: bool = False,
     listener: Listener | None = None,
 ) -> str:
     """Runs the daily job for one as-of date.
@@ -146,6 +152,7 @@ def execute(
         as_of: the day that the marts are to describe.
         from_date: first day of the range to restate.
         full_refresh: everything is to be built anew.
+        restate_dials: published days may be scored anew where changed dials say so.
         listener: told what happens, as it happens.
 
     Returns:
@@ -170,6 +177,8 @@ def execute(
             tags[FROM_DATE_TAG] = from_date.isoformat()
         if full_refresh:
             tags[FULL_REFRESH_TAG] = "true"
+        if restate_dials:
+            tags[RESTATE_DIALS_TAG] = "true"
         if listener:
             _listeners.append(listener)
         try:

@@ -25,7 +25,7 @@ COLUMNS = {
         "date",
         (
             "The earliest day, on or before the previous run's as-of date, that changed: asked for"
-            " by from_date, or reached by rows that came in since."
+            " by from_date, or reached by rows that came in or dials that changed since."
         ),
     ),
 }
@@ -58,6 +58,7 @@ class Run:
         from_date: first day of the range that it was asked to restate.
         restated_days: days on which daily marts may be other than before; None: everything was
             built anew.
+        dials_from: first day that changed dials alter.
     """
 
     run_id: str
@@ -67,6 +68,7 @@ class Run:
     as_of: date
     from_date: date | None = None
     restated_days: tuple[date, ...] | None = None
+    dials_from: date | None = None
 
 
 def known(work: duckdb.DuckDBPyConnection) -> list[str]:
@@ -90,15 +92,13 @@ def record_restatements(work: duckdb.DuckDBPyConnection, run_id: str) -> tuple[i
     Returns:
         The number of those days, and the first of them.
     """
-    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in RESTATEMENTS.items())
-    work.execute(f"create table if not exists ops.restatements ({columns})")
-    _comment(
+    prepare_table(
         work,
         "restatements",
+        RESTATEMENTS,
         "One row per run and day, up to the as-of date of the run before, on which rows of daily"
         " marts became other than they were. Rates as restated are meant to change and are left"
         " out.",
-        RESTATEMENTS,
     )
     names = ", ".join(list(RESTATEMENTS)[1:])
     work.execute(
@@ -169,8 +169,8 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
             greatest(load_count, $load_count), greatest(freshest_received_at, $freshest),
             $as_of, $from_date, $restated_days is null,
             case
-                when least(reached_date, $from_date) <= $previous_date
-                    then least(reached_date, $from_date)
+                when least(reached_date, $from_date, $dials_from) <= $previous_date
+                    then least(reached_date, $from_date, $dials_from)
             end
         from told
         """,
@@ -248,20 +248,33 @@ def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: 
     return known == Known(newest, wanted.as_of, wanted.dial_fingerprint)
 
 
-def _prepare(work: duckdb.DuckDBPyConnection) -> None:
-    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in COLUMNS.items())
-    work.execute("create schema if not exists ops")
-    work.execute(f"create table if not exists ops.runs ({columns})")
-    text = "One row per published run: what it was made from and what it restated."
-    _comment(work, "runs", text, COLUMNS)
-
-
-def _comment(
-    work: duckdb.DuckDBPyConnection, table: str, text: str, columns: dict[str, tuple[str, str]]
+def prepare_table(
+    work: duckdb.DuckDBPyConnection, table: str, columns: dict[str, tuple[str, str]], text: str
 ) -> None:
-    told = {f"table ops.{table}": text} | {
-        f"column ops.{table}.{name}": description for name, (_, description) in columns.items()
-    }
-    for what, description in told.items():
-        quoted = description.replace("'", "''")
-        work.execute(f"comment on {what} is '{quoted}'")
+    """Makes a table of schema ops that Python writes, where it is not there, with its comments.
+
+    Args:
+        work: the work file.
+        table: its name.
+        columns: type and comment of each column.
+        text: the table's comment.
+    """
+
+    def quoted(comment: str) -> str:
+        return "'" + comment.replace("'", "''") + "'"
+
+    typed = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
+    work.execute("create schema if not exists ops")
+    work.execute(f"create table if not exists ops.{table} ({typed})")
+    work.execute(f"comment on table ops.{table} is {quoted(text)}")
+    for name, (_, comment) in columns.items():
+        work.execute(f"comment on column ops.{table}.{name} is {quoted(comment)}")
+
+
+def _prepare(work: duckdb.DuckDBPyConnection) -> None:
+    prepare_table(
+        work,
+        "runs",
+        COLUMNS,
+        "One row per published run: what it was made from and what it restated.",
+    )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import duckdb
     from raw_cases import Case
 
-OPS = {"data_quality", "quarantined_events", "unmapped_events"}
+OPS = {"data_quality", "deliveries", "quarantined_events", "unmapped_events"}
 OWN_NAMES = {
     "quarantined_events": {"id": "row_id"},
     "data_quality": {
@@ -30,6 +30,10 @@ OWN_NAMES = {
         "anonymous": "anonymous_count",
         "waiting": "waiting_count",
         "late": "late_count",
+        "late_1_to_7_days": "late_1_to_7_days_count",
+        "late_8_to_30_days": "late_8_to_30_days_count",
+        "late_31_to_90_days": "late_31_to_90_days_count",
+        "late_over_90_days": "late_over_90_days_count",
         "unattributed": "unattributed_count",
         "ambiguous_account": "ambiguous_account_count",
         "unmapped": "unmapped_count",

@@ -86,23 +86,21 @@ class CompiledMarts:
         target = self._folder / "target"
         nodes = json.loads((target / "manifest.json").read_bytes())["nodes"]
         results = json.loads((target / "run_results.json").read_bytes())["results"]
-        told = {result["unique_id"]: nodes[result["unique_id"]] for result in results}
+        built = [(nodes[result["unique_id"]], result) for result in results]
         self.dial_types = {
             node["name"]: node["config"]["column_types"]
-            for node in told.values()
+            for node, _ in built
             if node["resource_type"] == "seed"
         }
         return [
             Statement(
                 result["relation_name"],
-                told[result["unique_id"]]["config"]["materialized"],
+                node["config"]["materialized"],
                 result["compiled_code"],
-                (
-                    target / "run" / "accountpulse" / told[result["unique_id"]]["original_file_path"]
-                ).read_text(),
+                (target / "run" / "accountpulse" / node["original_file_path"]).read_text(),
             )
-            for result in results
-            if told[result["unique_id"]]["resource_type"] == "model"
+            for node, result in built
+            if node["resource_type"] == "model"
         ]
 
     def run(self, case: Case) -> duckdb.DuckDBPyConnection:
@@ -139,7 +137,10 @@ class CompiledMarts:
         """Append raw rows as one load."""
         for table in RAW_COLUMNS:
             names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
-            rows = [[*(as_text(row.get(name)) for name in names), load] for row in raw[table]]
+            rows = [
+                [*(as_text(row.get(name)) for name in names), row.get("_load_id", load)]
+                for row in raw[table]
+            ]
             fill(connection, f"raw.{table}", rows)
 
     def build(

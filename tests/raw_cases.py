@@ -184,7 +184,7 @@ EVENT_NAMES = (
     "Invite Sent",
     "Played",
 )
-STRAY_NAMES = ("video uploaded", "Page Viewed", "null", "Tab Closed ", "undefined")
+STRAY_NAMES = ("video uploaded", "Page Viewed", "null", "Comment Adéd ", "undefined")
 PROPERTIES = (
     None,
     None,
@@ -254,6 +254,8 @@ EXCLUSIONS = (
     ("account", "industry", "test*", "tests"),
     ("account", "seats", "25", "a number"),
 )
+# loads that brought the rows of tracks in turn; none: they were put into the table
+LOADS = (3, None, 1, 4)
 # columns that a source may lack
 DROPPABLE = {
     "tracks": ("received_at", "anonymous_id", "context_group_id", "properties"),
@@ -282,6 +284,39 @@ class Size:
     steps: int
 
 
+class Place(NamedTuple):
+    """Where and until when the days of a case are, instead of drawn."""
+
+    timezone: str
+    as_of: date
+
+
+CLOCK_CHANGES = (
+    Place("Europe/Berlin", date(2024, 3, 31)),
+    Place("Europe/Berlin", date(2024, 10, 28)),
+    Place("America/New_York", date(2024, 3, 11)),
+    Place("America/New_York", date(2024, 11, 3)),
+    # at midnight: 00:00 became 01:00, 24:00 became 23:00
+    Place("America/Sao_Paulo", date(2018, 11, 4)),
+    Place("America/Sao_Paulo", date(2018, 2, 18)),
+    Place("Asia/Beirut", date(2024, 4, 1)),
+    Place("Asia/Beirut", date(2024, 10, 27)),
+    # 01:00 became 00:00: a day with two midnights
+    Place("America/Havana", date(2024, 11, 3)),
+    # by half an hour
+    Place("Australia/Lord_Howe", date(2024, 4, 7)),
+)
+"""The day of a change of clocks, or the day after one."""
+
+CALENDAR_EDGES = (
+    Place("Asia/Kolkata", date(2024, 2, 29)),
+    Place("America/St_Johns", date(2024, 3, 1)),
+    Place("Asia/Kathmandu", date(2024, 12, 31)),
+    Place("Pacific/Kiritimati", date(2025, 1, 1)),
+)
+"""Leap days and ends of years, away from UTC and not by whole hours."""
+
+DAYS = Size(accounts=2, users=3, events=40, days=5, steps=4)
 SMALL = Size(accounts=3, users=4, events=25, days=120, steps=4)
 USUAL = Size(accounts=6, users=12, events=150, days=110, steps=8)
 LARGE = Size(accounts=18, users=30, events=400, days=120, steps=9)
@@ -290,11 +325,12 @@ LARGE = Size(accounts=18, users=30, events=400, days=120, steps=9)
 class Drawer:
     """Draws one case; every choice comes from one source of randomness."""
 
-    def __init__(self, chance: random.Random, size: Size) -> None:
+    def __init__(self, chance: random.Random, size: Size, place: Place | None = None) -> None:
         self.chance = chance
         self.size = size
-        self.as_of = chance.choice(AS_OF_DATES)
-        self.timezone = chance.choice(TIMEZONES)
+        self.place = place
+        self.as_of = place.as_of if place else chance.choice(AS_OF_DATES)
+        self.timezone = place.timezone if place else chance.choice(TIMEZONES)
         self.days = self.rather_many(size.days)
         self.first = self.as_of - timedelta(days=self.days - 1)
         self.accounts = ACCOUNTS[: self.rather_many(size.accounts)]
@@ -330,6 +366,8 @@ class Drawer:
         clock = time(self.chance.randint(0, 23), self.chance.randint(0, 59))
         if self.often(0.2):
             clock = self.chance.choice(EDGE_TIMES)
+        if self.place:
+            clock = clock.replace(fold=self.chance.randint(0, 1))
         local = datetime.combine(day, clock, ZoneInfo(self.timezone))
         self.drawn.append(local.astimezone(UTC).replace(tzinfo=None))
         return self.drawn[-1]
@@ -529,6 +567,8 @@ class Drawer:
             "identifies": self.doubled(identifies, "identifies"),
             "groups": self.doubled(groups, "groups"),
         }
+        for number, row in enumerate(tables["tracks"]):
+            row["_load_id"] = LOADS[number % len(LOADS)]
         for table, rows in tables.items():
             for column in DROPPABLE[table]:
                 if self.often(0.05):
@@ -667,16 +707,16 @@ def shipped_flag_rules() -> list[DialRow]:
         return list(csv.DictReader(file))
 
 
-def draw_case(chance: random.Random, size: Size) -> Case:
+def draw_case(chance: random.Random, size: Size, place: Place | None = None) -> Case:
     """Draw one case from a source of randomness."""
-    drawer = Drawer(chance, size)
+    drawer = Drawer(chance, size, place)
     return Case(drawer.raw(), drawer.dials(), drawer.as_of, drawer.timezone)
 
 
-def random_case(seed: int, size: Size | None = None) -> Case:
-    """Draw the case of a seed; without a size, the seed decides that too."""
+def random_case(seed: int, size: Size | None = None, place: Place | None = None) -> Case:
+    """Draw the case of a seed; without a size or a place, the seed decides that too."""
     chance = random.Random(seed)  # noqa: S311 - test data, and it must replay
-    return draw_case(chance, size or chance.choice([SMALL, USUAL, USUAL, LARGE]))
+    return draw_case(chance, size or chance.choice([SMALL, USUAL, USUAL, LARGE]), place)
 
 
 def cases(size: Size = SMALL) -> st.SearchStrategy[Case]:
@@ -700,7 +740,7 @@ def write_rows(rows: list[Row], columns: tuple[str, ...], path: Path) -> None:
     there = [
         name
         for name in dict.fromkeys([*columns, *(name for row in rows for name in row)])
-        if any(name in row for row in rows)
+        if any(name in row for row in rows) and name != "_load_id"
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".ndjson":

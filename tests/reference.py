@@ -41,6 +41,13 @@ STATUS_WORDS = {
     "cancelled": "canceled",
     "churned": "canceled",
 }
+LATE_BANDS = (
+    ("late_1_to_7_days", 1, 7),
+    ("late_8_to_30_days", 8, 30),
+    ("late_31_to_90_days", 31, 90),
+    ("late_over_90_days", 91, 1_000_000),
+)
+REASONS = ("missing_id", "missing_event", "bad_timestamp", "no_identity")
 STATUS_PRECEDENCE = {"trial": 0, "paid": 1, "canceled": 2}
 
 OWN_COLUMNS = {
@@ -170,6 +177,29 @@ def property_text(value: object) -> str | None:
     if isinstance(value, dict | list):
         return json.dumps(value)
     return as_text(value)
+
+
+def edit_distance(one: bytes, other: bytes) -> int:
+    """Return how many bytes have to be put in, taken out or replaced (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for i, left in enumerate(one, start=1):
+        above, row = row, [i]
+        for j, right in enumerate(other, start=1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (left != right)))
+    return row[-1]
+
+
+def nearest_name(name: str, tracked: set[str]) -> str | None:
+    """Return the tracked name that a raw name may stand for: at most one letter in four differs."""
+    if name in tracked:
+        return None
+    near = [
+        (distance, other)
+        for other in tracked
+        for distance in [edit_distance(name.lower().encode(), other.lower().encode())]
+        if 4 * distance <= max(len(name), len(other))
+    ]
+    return min(near)[1] if near else None
 
 
 def rounded(value: Fraction | Decimal | int, places: int = 6) -> Decimal:
@@ -472,6 +502,7 @@ class Raw:
     anonymous: str | None
     account: str | None
     properties: str | None
+    load: int | None
     traits: dict[str, Any] = field(default_factory=dict)
 
 
@@ -529,10 +560,17 @@ def read_row(
         anonymous=anonymous,
         account=account,
         properties=as_text(row.get("properties")) if table == "tracks" else None,
+        load=load_of(row),
     )
     if table != "tracks":
         result.traits = read_traits(table, row)
     return result
+
+
+def load_of(row: Mapping[str, object]) -> int | None:
+    """Return the number of the load that brought a raw row."""
+    text = as_text(row.get("_load_id"))
+    return None if text is None else int(text)
 
 
 def read_traits(table: str, row: Mapping[str, object]) -> dict[str, Any]:
@@ -564,6 +602,7 @@ def deduplication_key(row: Raw) -> tuple[Any, ...]:
         row.received,
         nulls_first(row.event, row.user, row.anonymous, row.account, row.properties),
         sorted((name, as_text(value) or "") for name, value in row.traits.items()),
+        -1 if row.load is None else row.load,
     )
 
 
@@ -648,6 +687,7 @@ class Facts:
         self._days: dict[datetime, date] = {}
         self.quarantined: list[Row] = []
         self.quality: Counter[str] = Counter()
+        self.deliveries: dict[int | None, Counter[str]] = defaultdict(Counter)
         tables = {table: self._staged(table, raw.get(table, [])) for table in OWN_COLUMNS}
         self._exclude(tables, dials.exclusions)
         tables = {table: self._deduplicated(table, rows) for table, rows in tables.items()}
@@ -667,22 +707,24 @@ class Facts:
             self._days[instant] = local.date()
         return self._days[instant]
 
-    def _count(self, table: str, what: str) -> None:
+    def _count(self, table: str, what: str, load: int | None) -> None:
         if table == "tracks":
             self.quality[what] += 1
+            self.deliveries[load][what] += 1
 
     def _staged(self, table: str, rows: list[dict[str, Any]]) -> list[Raw]:
         """Return the rows that are neither quarantined nor waiting."""
         left = []
         for raw_row in rows:
             row = read_row(table, raw_row, self.day_of)
-            self._count(table, "received")
+            load = load_of(raw_row)
+            self._count(table, "received", load)
             if not isinstance(row, Raw):
-                self._count(table, row["reason"])
+                self._count(table, row["reason"], load)
                 self.quarantined.append(row)
                 continue
             if row.day > self.as_of:
-                self._count(table, "waiting")
+                self._count(table, "waiting", load)
                 continue
             left.append(row)
         return left
@@ -720,7 +762,7 @@ class Facts:
             kept = []
             for row in rows:
                 if row.user in bad_users or row.account in bad_accounts:
-                    self._count(table, "excluded")
+                    self._count(table, "excluded", row.load)
                 else:
                     kept.append(row)
             tables[table] = kept
@@ -746,11 +788,12 @@ class Facts:
         """Return one row per id."""
         best: dict[str, Raw] = {}
         for row in rows:
-            known = best.get(row.id)
-            if known is not None:
-                self._count(table, "duplicates")
-            if known is None or deduplication_key(row) < deduplication_key(known):
-                best[row.id] = row
+            known = best.setdefault(row.id, row)
+            if known is row:
+                continue
+            first, other = sorted((known, row), key=deduplication_key)
+            self._count(table, "duplicates", other.load)
+            best[row.id] = first
         return list(best.values())
 
     @staticmethod
@@ -794,7 +837,7 @@ class Facts:
             user = self._owner(row)
             account = self._account(row, user)
             if user is None and account is None:
-                self.quality["anonymous"] += 1
+                self._count("tracks", "anonymous", row.load)
                 continue
             properties, is_malformed = read_properties(row.properties)
             event = Event(
@@ -808,8 +851,11 @@ class Facts:
                 keys=dials.keys_of(row.event, properties),
             )
             events.append(event)
-            self.quality["counted"] += 1
+            self._count("tracks", "counted", row.load)
             self.quality["late"] += event.received_day > event.day
+            days_late = (event.received_day - event.day).days
+            for band, least, most in LATE_BANDS:
+                self.quality[band] += least <= days_late <= most
             self.quality["unattributed"] += account is None
             self.quality["unmapped"] += not event.keys
             self.quality["bad_properties"] += is_malformed
@@ -1727,6 +1773,7 @@ class Reference:
             "anonymous",
             "waiting",
             "late",
+            *(band for band, _, _ in LATE_BANDS),
             "unattributed",
             "ambiguous_account",
             "unmapped",
@@ -1735,8 +1782,25 @@ class Reference:
         counts = {name: int(self.facts.quality[name]) for name in names}
         return [{"as_of_date": self.as_of, **counts}]
 
+    def deliveries(self) -> list[Row]:
+        """Return what became of the rows of each load of tracks."""
+        return [
+            {
+                "load_id": load,
+                "received_count": fates["received"],
+                "counted_count": fates["counted"],
+                "duplicate_count": fates["duplicates"],
+                "quarantined_count": sum(fates[reason] for reason in REASONS),
+                "excluded_count": fates["excluded"],
+                "anonymous_count": fates["anonymous"],
+                "waiting_count": fates["waiting"],
+            }
+            for load, fates in self.facts.deliveries.items()
+        ]
+
     def unmapped_events(self) -> list[Row]:
         """Return the counted events that no dial row maps, by name."""
+        tracked = {row.event_name for row in self.dials.tracked}
         days: dict[str, list[date]] = defaultdict(list)
         for event in self.facts.events:
             if not event.keys:
@@ -1744,6 +1808,7 @@ class Reference:
         return [
             {
                 "event_name": name,
+                "did_you_mean": nearest_name(name, tracked),
                 "event_count": len(seen),
                 "first_seen_date": min(seen),
                 "last_seen_date": max(seen),
@@ -1797,6 +1862,7 @@ def build(
         "account_engagement": reference.account_engagement(),
         "account_engagement_drivers": reference.account_engagement_drivers(),
         "data_quality": reference.data_quality(),
+        "deliveries": reference.deliveries(),
         "quarantined_events": sorted(
             facts.quarantined,
             key=lambda row: (row["source_table"], row["id"] or "", row["reason"]),

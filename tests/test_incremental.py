@@ -55,7 +55,8 @@ def cut(case: Case, seed: int) -> list[Run]:
 
     for table, rows in case.raw.items():
         for row in chance.sample(rows, len(rows)):
-            chance.choice(runs[delivery(row)].deliveries)[table].append(row)
+            said = {name: value for name, value in row.items() if name != "_load_id"}
+            chance.choice(runs[delivery(row)].deliveries)[table].append(said)
     return runs
 
 

@@ -373,10 +373,65 @@ def test_every_row_has_one_fate() -> None:
         "anonymous": 1,
         "waiting": 1,
         "late": 0,
+        "late_1_to_7_days": 0,
+        "late_8_to_30_days": 0,
+        "late_31_to_90_days": 0,
+        "late_over_90_days": 0,
         "unattributed": 0,
         "ambiguous_account": 0,
         "unmapped": 0,
         "bad_properties": 1,
+    }
+
+
+def test_lateness_is_counted_in_days_and_every_load_by_what_became_of_its_rows() -> None:
+    good = {"event": "did", "user_id": "u", "context_group_id": "x", "timestamp": at(AS_OF)}
+    late = [
+        good | {"id": str(days), "_load_id": 1, "received_at": at(AS_OF + timedelta(days=days))}
+        for days in (0, 1, 7, 8, 30, 31, 90, 91, 150)
+    ]
+    others = [
+        good | {"id": "0", "_load_id": 1},
+        good | {"id": "1", "_load_id": 2, "timestamp": at(AS_OF - timedelta(days=1))},
+        good | {"id": None, "_load_id": 2},
+        good | {"id": "later", "_load_id": 2, "timestamp": at(AS_OF + timedelta(days=1))},
+        good | {"id": "a", "user_id": None, "context_group_id": None, "anonymous_id": "d"},
+    ]
+    marts = build({"tracks": [*late, *others]}, model("winsorized", did=1), AS_OF)
+
+    quality = one(marts["data_quality"])
+    bands = ("late_1_to_7_days", "late_8_to_30_days", "late_31_to_90_days", "late_over_90_days")
+    # the earlier copy of the row that is late by a day came in time
+    assert [quality[band] for band in bands] == [1, 2, 2, 2]
+    assert quality["late"] == 7
+    names = "received counted duplicate quarantined excluded anonymous waiting"
+    assert {
+        row["load_id"]: [row[f"{name}_count"] for name in names.split()]
+        for row in marts["deliveries"]
+    } == {1: [10, 8, 2, 0, 0, 0, 0], 2: [3, 1, 0, 1, 0, 0, 1], None: [1, 0, 0, 0, 0, 1, 0]}
+
+
+def test_an_unmapped_name_is_told_the_nearest_tracked_one() -> None:
+    names = ["video_shared", "Video Stared", "Log", "Branding Updated", "Video Viewed"]
+    tracks = [{"id": name, "event": name, "user_id": "u", "timestamp": at(AS_OF)} for name in names]
+    dials = {
+        "tracked_events": [
+            *tracked("Video Shared", "Video Starred", "Lag", "Branding Update"),
+            dial(
+                "tracked_events",
+                event_key="on",
+                event_name="Branding Updated",
+                property_name="enabled",
+            ),
+        ]
+    }
+    rows = build({"tracks": tracks}, dials, AS_OF)["unmapped_events"]
+    assert {row["event_name"]: row["did_you_mean"] for row in rows} == {
+        "video_shared": "Video Shared",
+        "Video Stared": "Video Shared",
+        "Log": None,
+        "Branding Updated": None,
+        "Video Viewed": None,
     }
 
 
@@ -506,6 +561,8 @@ def test_history_stays_as_it_was_when_days_pass(seed: int) -> None:
 @pytest.mark.parametrize("kind", ["parquet", "ndjson", "csv"])
 def test_a_case_means_the_same_after_it_is_written(tmp_path: Path, kind: str) -> None:
     case = random_case(3, USUAL)
+    for row in case.raw["tracks"]:
+        del row["_load_id"]  # a file does not say by which load it will come
     landing, seeds = write_case(case.raw, case.dials, tmp_path, kind)
     raw: dict[str, list[Row]] = {}
     for path in landing.iterdir():

@@ -55,7 +55,7 @@ MARTS = SIGNALS | {
     "user_engagement_daily",
     "users",
 }
-OPS = {"data_quality", "quarantined_events", "unmapped_events"}
+OPS = {"data_quality", "deliveries", "quarantined_events", "unmapped_events"}
 STAGING = {"stg_groups", "stg_identifies", "stg_tracks"}
 
 

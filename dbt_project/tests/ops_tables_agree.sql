@@ -22,6 +22,20 @@ unmapped as (
 
 ),
 
+deliveries as (
+
+    select
+        sum(received_count) as received_count,
+        sum(counted_count) as counted_count,
+        sum(duplicate_count) as duplicate_count,
+        sum(quarantined_count) as quarantined_count,
+        sum(excluded_count) as excluded_count,
+        sum(anonymous_count) as anonymous_count,
+        sum(waiting_count) as waiting_count
+    from {{ ref('deliveries') }}
+
+),
+
 counts as (
 
     select
@@ -42,6 +56,27 @@ counts as (
         unmapped.event_count as listed
     from quality
     cross join unmapped
+
+    {%- for fate in ['received', 'counted', 'duplicate', 'excluded', 'anonymous', 'waiting'] %}
+
+    union all
+
+    select
+        'deliveries: {{ fate }}' as what,
+        quality.{{ fate }}_count as counted,
+        coalesce(deliveries.{{ fate }}_count, 0) as listed
+    from quality
+    cross join deliveries
+    {%- endfor %}
+
+    union all
+
+    select
+        'deliveries: quarantined' as what,
+        quarantined.row_count as counted,
+        coalesce(deliveries.quarantined_count, 0) as listed
+    from quarantined
+    cross join deliveries
 
 ),
 

@@ -23,7 +23,7 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumuro_decoder
 from dbt_common.events.base_types import EventMsg
 
-from orchestration import runs
+from orchestration import dial_changes, runs
 from orchestration.defs.resources import Request, Warehouse, told_plainly
 from orchestration.dials import load_dials
 from orchestration.errors import RunError
@@ -74,10 +74,13 @@ def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known 
         known = runs.last_complete(
             connection, settings.published, code_fingerprint(), settings.timezone
         )
-    same_dials = known and known.dial_fingerprint == load_dials(settings.seeds).fingerprint
-    if known and same_dials and mark.read_text() == str(known.as_of) and known.as_of <= request.as_of:
+    if not known or mark.read_text() != str(known.as_of) or known.as_of > request.as_of:
+        return None
+    dials = load_dials(settings.seeds)
+    if known.dial_fingerprint == dials.fingerprint:
         return known
-    return None
+    changes = dial_changes.judged(settings, dials, restate=True)
+    return known if dial_changes.can_go_on(changes, dials) else None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration import runs
+from orchestration import dial_changes, runs
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.defs.signals import (
@@ -78,6 +78,8 @@ def published_marts(
         settings = warehouse.settings
         request = Request.of(context, settings)
         _check_tested(settings.tested_mark, request.as_of)
+        dials = load_dials(settings.seeds)
+        changes = dial_changes.judged(settings, dials, restate=request.restate_dials)
         connection = warehouse.connect()
         try:
             name = run_name(settings.published, runs.known(connection), request.as_of)
@@ -86,14 +88,16 @@ def published_marts(
                 connection,
                 runs.Run(
                     run_id=name,
-                    dial_fingerprint=load_dials(settings.seeds).fingerprint,
+                    dial_fingerprint=dials.fingerprint,
                     code_fingerprint=code_fingerprint(),
                     timezone=settings.timezone,
                     as_of=request.as_of,
                     from_date=request.from_date,
                     restated_days=restated_days,
+                    dials_from=min((c.first for c in changes if c.first), default=None),
                 ),
             )
+            dial_changes.record(connection, name, request.as_of, changes)
             restated, first_restated = runs.record_restatements(connection, name)
             version = publish(connection, settings.published, name, changed_days=restated_days)
         finally:

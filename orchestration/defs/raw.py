@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 
-from orchestration import landing
+from orchestration import dial_changes, landing
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.dials import FILES, check_traits, load_dials
 from orchestration.errors import InputError
@@ -24,10 +24,16 @@ ROWS = {
 
 
 @dg.asset(group_name="dials", owners=OWNERS, kinds={"csv"}, key=["dials"])
-def dials(warehouse: Warehouse) -> dg.MaterializeResult[None]:
-    """The dial files, checked before anything is written: a wrong one ends the run here."""
+def dials(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """The dial files, checked before anything is written: a wrong one ends the run here.
+
+    So does one that would rewrite published days, unless the run has the tag
+    `accountpulse/restate_dials`.
+    """
+    settings = warehouse.settings
     with told_plainly():
-        checked = load_dials(warehouse.settings.seeds)
+        checked = load_dials(settings.seeds)
+        dial_changes.judged(settings, checked, restate=Request.of(context, settings).restate_dials)
     rows = {file: len(getattr(checked, file)) for file in FILES}
     table = "\n".join(f"| {file}.csv | {count} |" for file, count in rows.items())
     return dg.MaterializeResult(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FROM_DATE_TAG = "accountpulse/from_date"
 FULL_REFRESH_TAG = "accountpulse/full_refresh"
+RESTATE_DIALS_TAG = "accountpulse/restate_dials"
 INPUT = "wrong_input"
 """Metadata of a failure that what was given is to blame for."""
 
@@ -89,11 +90,13 @@ class Request:
         as_of: the day that the marts are to describe.
         from_date: first day of the range to restate, if one was asked for.
         full_refresh: everything is to be built anew.
+        restate_dials: published days may be scored anew where changed dials say so.
     """
 
     as_of: date
     from_date: date | None
     full_refresh: bool
+    restate_dials: bool
 
     @classmethod
     def of(cls, context: dg.AssetExecutionContext, settings: Settings) -> "Request":
@@ -111,6 +114,7 @@ class Request:
             as_of=date.fromisoformat(newest) if newest else settings.yesterday(),
             from_date=date.fromisoformat(first) if first else None,
             full_refresh=tags.get(FULL_REFRESH_TAG) == "true",
+            restate_dials=tags.get(RESTATE_DIALS_TAG) == "true",
         )
 
 

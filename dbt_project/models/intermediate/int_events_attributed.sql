@@ -139,7 +139,12 @@ attributed as (
         located.is_ambiguous_account,
         located.properties is not null and not {{ is_json('located.properties') }}
             as has_bad_properties,
-        {{ reporting_date('located.received_at') }} > located.event_date as is_late,
+        greatest(
+            {{ dbt.datediff(
+                'located.event_date', reporting_date('located.received_at'), 'day'
+            ) }},
+            0
+        ) as late_days,
         located.event_date
     from located
     left join name_keys on located.event_name = name_keys.event_name

@@ -72,7 +72,8 @@ ranked as (
                 user_id nulls first,
                 anonymous_id nulls first,
                 account_id nulls first,
-                properties nulls first
+                properties nulls first,
+                load_id nulls first
         ) as copy_number
     from judged
 

@@ -4,6 +4,10 @@
     materialized='incremental', incremental_strategy='delete+insert', unique_key='as_of_date',
     full_refresh=false
 ) }}
+{%- set late_bands = {
+    'late_1_to_7_days': (1, 7), 'late_8_to_30_days': (8, 30),
+    'late_31_to_90_days': (31, 90), 'late_over_90_days': (91, 2147483647),
+} %}
 {%- set fates = [
     'missing_id', 'missing_event', 'bad_timestamp', 'no_identity',
     'waiting', 'excluded', 'duplicate',
@@ -54,7 +58,16 @@ counted as (
     select
         count(case when is_anonymous then 1 end) as anonymous_count,
         count(case when not is_anonymous then 1 end) as counted_count,
-        count(case when is_late and not is_anonymous then 1 end) as late_count,
+        count(case when late_days > 0 and not is_anonymous then 1 end) as late_count,
+        {%- for band, (least_days, most_days) in late_bands.items() %}
+        count(
+            case
+                when
+                    late_days between {{ least_days }} and {{ most_days }} and not is_anonymous
+                    then 1
+            end
+        ) as {{ band }}_count,
+        {%- endfor %}
         count(case when account_id is null and not is_anonymous then 1 end) as unattributed_count,
         count(case when is_ambiguous_account then 1 end) as ambiguous_account_count,
         count(case when key_set is null and not is_anonymous then 1 end) as unmapped_count,
@@ -85,6 +98,9 @@ quality as (
         counted.anonymous_count,
         received.waiting_count,
         counted.late_count,
+        {%- for band in late_bands %}
+        counted.{{ band }}_count,
+        {%- endfor %}
         counted.unattributed_count,
         counted.ambiguous_account_count,
         counted.unmapped_count,
