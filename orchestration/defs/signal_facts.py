@@ -679,12 +679,12 @@ class FactReader:
     def _carried(self, rows: Mapping[str, Array], entities: int, default: int) -> Array:
         """Put rows of (day, entity, value), oldest first, into a matrix; each holds on."""
         matrix = np.full((self.span.count, entities), default, dtype=np.int32)
-        is_set = np.zeros(matrix.shape, dtype=bool)
+        holds_on = np.ones(matrix.shape, dtype=bool)
         matrix[rows["day"], rows["entity"]] = rows["value"]
-        is_set[rows["day"], rows["entity"]] = True
-        day = np.arange(self.span.count, dtype=np.int32)[:, None]
-        source = np.maximum.accumulate(np.where(is_set, day, 0), axis=0)
-        return np.take_along_axis(matrix, source, axis=0)
+        holds_on[rows["day"], rows["entity"]] = False
+        for day in range(1, len(matrix)):
+            np.copyto(matrix[day], matrix[day - 1], where=holds_on[day])
+        return matrix
 
     def _presence(self, low: int, high: int) -> tuple[Presence, Array]:
         """Read who of some accounts is there, and their points."""
@@ -769,7 +769,9 @@ class FactReader:
         """Sum changes over the days."""
         matrix = np.zeros((self.span.count, entities), dtype=np.int32)
         np.add.at(matrix, (rows["day"], rows["entity"]), rows[name])
-        return np.cumsum(matrix, axis=0, out=matrix)
+        for day in range(1, len(matrix)):
+            matrix[day] += matrix[day - 1]
+        return matrix
 
     def _flagship_rates(self, low: int, high: int, members: Array) -> Array:
         rows = self._read(FLAGSHIP_CHANGES, low=low, high=high)
