@@ -7,7 +7,7 @@ Heavy imports stand inside the commands, so that `--help` and `check` answer at 
 import shutil
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from orchestration.lock import writer_lock
 from orchestration.project import CHECKOUT, Settings, code_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 FOLDER = click.Path(path_type=Path)
@@ -195,13 +195,17 @@ def _run(
     full_refresh: bool = False,
 ) -> None:
     from orchestration.dials import load_dials
+    from orchestration.publish import check_ascending
 
     begun = time.monotonic()
     as_of = _as_of(settings, asked)
     if from_date and from_date > as_of:
         raise InputError(f"--from {from_date} is after the as-of date {as_of}")
-    dials = load_dials(settings.seeds)
-    with writer_lock(settings.lock_file):
+    load_dials(settings.seeds)  # what is wrong is told before there is anything to wait for
+    with _writing(settings):
+        as_of = _as_of(settings, asked)  # midnight may have passed
+        check_ascending(settings.published, as_of)
+        dials = load_dials(settings.seeds)
         if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
             click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
         else:
@@ -211,6 +215,17 @@ def _run(
     from orchestration import report
 
     report.print_summary(settings, time.monotonic() - begun)
+
+
+@contextmanager
+def _writing(settings: Settings) -> "Iterator[None]":
+    """Holds the writer lock; says whom it waits for. What is asked inside is asked of today."""
+    from orchestration import report
+
+    with ExitStack() as held:
+        with report.waiting() as told:
+            held.enter_context(writer_lock(settings.lock_file, on_wait=told))
+        yield
 
 
 def _execute(settings: Settings, as_of: date, from_date: date | None, full_refresh: bool) -> None:

@@ -152,7 +152,6 @@ def execute(
         The id of the Dagster run.
 
     Raises:
-        LockedError: another process writes the warehouse.
         RunError: the run failed; the message says what, where, and what to do.
     """
     os.environ |= settings.environment

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.errors import RunError
+from orchestration.errors import InputError, RunError
 
 SCHEMAS = ("marts", "reference", "ops")
 CATALOG = "accountpulse"
@@ -24,6 +24,7 @@ CATALOG = "accountpulse"
 PARTIAL = ".partial"
 """Ending of a version's folder while it is being written."""
 
+DATE_LENGTH = len("2026-01-31")
 KEPT = 5
 STORAGE_VERSION = "v1.0.0"
 """Written for readers with an older DuckDB than ours."""
@@ -73,6 +74,26 @@ def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
     folders = [path.name for path in published.glob("run-*") if path.suffix != PARTIAL]
     newest = max((_number(name) for name in [*known, *folders]), default=0)
     return f"run-{newest + 1:05d}-{as_of.isoformat()}"
+
+
+def check_ascending(published: Path, as_of: date) -> None:
+    """A warehouse only moves forward: `ops` tells its runs in order, and readers keep their days.
+
+    Args:
+        published: folder of the versions.
+        as_of: the day that a run is to describe.
+
+    Raises:
+        InputError: what is published describes a later day.
+    """
+    link = published / "current"
+    newest = date.fromisoformat(link.readlink().name[-DATE_LENGTH:]) if link.is_symlink() else as_of
+    if as_of < newest:
+        raise InputError(
+            f"as of {as_of}: {published.parent} describes {newest} already, and readers would lose"
+            f" the days since; the daily tables hold {as_of} too, and a run as of that day needs"
+            " another --warehouse folder"
+        )
 
 
 def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Version:

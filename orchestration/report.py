@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -167,6 +167,30 @@ def progress() -> "Iterator[Listener]":
 
     with bar:
         yield listen
+
+
+@contextmanager
+def waiting() -> "Iterator[Callable[[str], None]]":
+    """Gives what tells a wait: a line at once, and on a terminal a clock until the wait is over."""
+    console = _console()
+    clock = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+    def tell(message: str) -> None:
+        print(message, flush=True)
+        clock.add_task("waiting")
+        clock.start()
+
+    try:
+        yield tell
+    finally:
+        clock.stop()
 
 
 def _line(happening: "Happening") -> str:
