@@ -74,6 +74,41 @@ def run(
 @cli.command()
 @RAW
 @WAREHOUSE
+@click.option("--user", metavar="ID", help="The user to erase.")
+@click.option("--account", metavar="ID", help="The account to erase, with who is in no other.")
+def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: str | None) -> None:
+    """Remove a user or an account from the warehouse for good, and keep them out."""
+    from orchestration import erasure, execution, report
+    from orchestration.dials import load_dials
+    from orchestration.publish import newest_day
+
+    name = (user or account or "").strip()
+    if (user is None) == (account is None) or not name:
+        raise click.UsageError("give either --user ID or --account ID")
+    settings = Settings.resolve(raw=raw, warehouse=warehouse)
+    load_dials(settings.seeds)
+    with _writing(settings):
+        before = erasure.versions(settings)
+        done = erasure.erase(settings, "user" if user else "account", name)
+        as_of = newest_day(settings.published)
+        if as_of and not erasure.is_finished(settings):
+            _publish_without(settings, as_of, done.first_date)
+        execution.forget_failed_runs(settings)
+    gone = before - erasure.versions(settings)
+    report.print_erasure(
+        settings,
+        done,
+        sorted(gone),
+        [
+            *map(str, erasure.landing_files(settings, done)),
+            *erasure.dial_lines(settings, name),
+        ],
+    )
+
+
+@cli.command()
+@RAW
+@WAREHOUSE
 def check(raw: Path | None, warehouse: Path | None) -> None:
     """Check dials and raw layout; write nothing."""
     from orchestration.dials import check_traits, load_dials
@@ -236,9 +271,26 @@ def _execute(settings: Settings, as_of: date, from_date: date | None, full_refre
         execute(settings, as_of, from_date=from_date, full_refresh=full_refresh, listener=listener)
 
 
+def _publish_without(settings: Settings, as_of: date, first_date: date | None) -> None:
+    """Builds everything anew from what an erasure left, and publishes it.
+
+    Raises:
+        RunError: that failed; says what is still to be done.
+    """
+    click.echo(f"{settings.warehouse}: everything anew, as of {as_of}")
+    from_date = min(first_date, as_of) if first_date else None
+    try:
+        _execute(settings, as_of, from_date, full_refresh=True)
+    except (InputError, RunError) as error:
+        raise RunError(
+            f"{error}\nerased from {settings.work_db.name}; the versions published before go as"
+            " soon as a run succeeds: put this right, then the same command or accountpulse run"
+        ) from error
+
+
 def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> bool:
     """Whether a run would only repeat the published version."""
-    from orchestration import landing, runs
+    from orchestration import erasure, landing, runs
 
     if not (settings.work_db.exists() and settings.published_db.exists()):
         return False
@@ -253,6 +305,7 @@ def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> boo
         return (
             runs.published_already(connection, settings.published, wanted)
             and not landing.inspect(settings.raw, connection).files
+            and erasure.is_clean(connection, settings.published)
         )
 
 

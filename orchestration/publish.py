@@ -72,8 +72,14 @@ def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
         as_of: the day that the marts describe.
     """
     folders = [path.name for path in published.glob("run-*") if path.suffix != PARTIAL]
-    newest = max((_number(name) for name in [*known, *folders]), default=0)
+    newest = max((number_of(name) for name in [*known, *folders]), default=0)
     return f"run-{newest + 1:05d}-{as_of.isoformat()}"
+
+
+def newest_day(published: Path) -> date | None:
+    """The day that readers are shown; None while nothing is published."""
+    link = published / "current"
+    return date.fromisoformat(link.readlink().name[-DATE_LENGTH:]) if link.is_symlink() else None
 
 
 def check_ascending(published: Path, as_of: date) -> None:
@@ -86,9 +92,8 @@ def check_ascending(published: Path, as_of: date) -> None:
     Raises:
         InputError: what is published describes a later day.
     """
-    link = published / "current"
-    newest = date.fromisoformat(link.readlink().name[-DATE_LENGTH:]) if link.is_symlink() else as_of
-    if as_of < newest:
+    newest = newest_day(published)
+    if newest and as_of < newest:
         raise InputError(
             f"as of {as_of}: {published.parent} describes {newest} already, and readers would lose"
             f" the days since; the daily tables hold {as_of} too, and a run as of that day needs"
@@ -96,7 +101,9 @@ def check_ascending(published: Path, as_of: date) -> None:
         )
 
 
-def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Version:
+def publish(
+    work: duckdb.DuckDBPyConnection, published: Path, name: str, first_kept: int = 0
+) -> Version:
     """Copies the published schemas to a new version and switches readers to it.
 
     The caller holds the writer lock. Until the last step, the swap of the link, readers see the
@@ -106,6 +113,7 @@ def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Vers
         work: the work file, open, everything in it tested.
         published: folder of the versions.
         name: of the new one, from `run_name`.
+        first_kept: versions with a lower number are removed, because they hold erased people.
 
     Raises:
         RunError: the copy is not the same as the original.
@@ -119,12 +127,12 @@ def publish(work: duckdb.DuckDBPyConnection, published: Path, name: str) -> Vers
     for path in building.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
-        _flush(path)
-    _flush(building)
+        flush(path)
+    flush(building)
     folder = building.replace(published / name)
-    _flush(published)
+    flush(published)
     _switch(published, name)
-    _prune(published)
+    _prune(published, first_kept)
     return Version(folder, tables)
 
 
@@ -217,19 +225,24 @@ def _switch(published: Path, name: str) -> None:
     link = published / f"current.{os.getpid()}"
     link.symlink_to(name, target_is_directory=True)
     link.replace(published / "current")
-    _flush(published)
+    flush(published)
 
 
-def _prune(published: Path) -> None:
+def versions_before(published: Path, number: int) -> list[Path]:
+    """Folders of the versions, also half-written ones, with a lower number than this."""
+    return sorted(path for path in published.glob("run-*") if number_of(path.name) < number)
+
+
+def _prune(published: Path, first_kept: int) -> None:
     """Keeps the last versions; a reader that has an older one open goes on reading it."""
     current = (published / "current").resolve()
-    runs = sorted(published.glob("run-*"), key=lambda path: _number(path.name))
-    for path in runs[:-KEPT]:
+    runs = sorted(published.glob("run-*"), key=lambda path: number_of(path.name))
+    for path in {*runs[:-KEPT], *versions_before(published, first_kept)}:
         if path != current:
             shutil.rmtree(path)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Has the kernel write a file or folder to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -238,7 +251,8 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _number(name: str) -> int:
+def number_of(name: str) -> int:
+    """The running number in a version's name."""
     return int(name.split("-")[1])
 
 

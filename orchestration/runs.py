@@ -113,7 +113,7 @@ def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: 
             and code_fingerprint = $code_fingerprint
             and reporting_timezone = $timezone
             and as_of_date = $as_of
-            and load_count = (select max(load_id) from ops.landed_files)
+            and load_count = (select max(load_id) from ops.landed_files where row_count > 0)
         from ops.runs
         order by run_id desc
         limit 1

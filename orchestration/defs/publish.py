@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration import runs
+from orchestration import runs, suppression
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.defs.signals import (
@@ -91,7 +91,9 @@ def published_marts(
                     from_date=request.from_date,
                 ),
             )
-            version = publish(connection, settings.published, name)
+            version = publish(
+                connection, settings.published, name, suppression.first_run(connection)
+            )
         finally:
             connection.close()
     rows = "\n".join(f"| {t.schema}.{t.name} | {t.row_count:,} |" for t in version.tables)
