@@ -82,8 +82,8 @@ def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: s
     from orchestration.dials import load_dials
     from orchestration.publish import newest_day
 
-    name = (user or account or "").strip()
-    if (user is None) == (account is None) or not name:
+    name = user or account or ""
+    if (user is None) == (account is None) or not name.strip():
         raise click.UsageError("give either --user ID or --account ID")
     settings = Settings.resolve(raw=raw, warehouse=warehouse)
     load_dials(settings.seeds)

@@ -35,7 +35,8 @@ REBUILT = "rebuilt"
 ID_COLUMNS = ("user_id", "anonymous_id", "account_id", "row_id")
 """A table of `ops` with one of these tells of people; every run makes it anew from raw rows."""
 
-Load = tuple[str, int]
+NOT_TEXTS = {"id", "event", "timestamp", "user_id", "anonymous_id", "context_group_id", "group_id"}
+"""Columns in which nobody is named but by whom the row is."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ def _people(
 ) -> list[str]:
     """The user, or the users of the account whom no row puts into another one."""
     everybody = " union all ".join(
-        f"select user_id, account_id from ({rows.identities})" for rows in raw.values()
+        f"select user_id, account_id from ({rows.who()})" for rows in raw.values()
     )
     if not everybody:
         return []
@@ -244,7 +245,7 @@ def _people(
 def _is_account(connection: duckdb.DuckDBPyConnection, raw: Mapping[str, Rows], name: str) -> bool:
     return any(
         connection.execute(
-            f"select 1 from ({rows.identities}) where account_id = ? limit 1", [name]
+            f"select 1 from ({rows.who()}) where account_id = ? limit 1", [name]
         ).fetchall()
         for rows in raw.values()
     )
@@ -254,10 +255,10 @@ def _first_date(
     connection: duckdb.DuckDBPyConnection, raw: Mapping[str, Rows], timezone: str
 ) -> date | None:
     times = []
-    for table, rows in raw.items():
-        leaving = Rows(table, rows.types, rows.of_erased())
+    for rows in raw.values():
         ((first,),) = connection.execute(
-            f"select min(happened_at) from ({leaving.identities})"
+            f"select min(happened_at) from"
+            f" (select {rows.time('timestamp')} as happened_at from ({rows.of_erased()}) as r)"
             " where happened_at >= timestamp '2000-01-01'"
         ).fetchall()
         times += [first] if first else []
@@ -304,16 +305,20 @@ def _mentions(
     connection: duckdb.DuckDBPyConnection, relation: str, rows: Rows, needles: Sequence[str]
 ) -> int:
     """Rows of a table in which a text is one of the needles, or JSON that has it as a string."""
-    texts = [quoted(column) for column, kind in rows.types.items() if kind == "VARCHAR"]
-    named = " or ".join(
-        f"{text} = needle or contains({text}, to_json(needle)::varchar)" for text in texts
-    )
-    return _count(
-        connection,
-        f"select count(*) from {relation} where exists"
-        f" (select 1 from (select unnest($needles) as needle) where {named})",
-        {"needles": list(needles)},
-    )
+    bound = {f"needle_{i}": needle for i, needle in enumerate(needles)}
+    texts = [
+        quoted(column)
+        for column, kind in rows.types.items()
+        if kind == "VARCHAR" and column not in NOT_TEXTS
+    ]
+    named = [
+        f"{text} = ${name} or contains({text}, cast(to_json(${name}) as varchar))"
+        for text in texts
+        for name in bound
+    ]
+    if not named:
+        return 0
+    return _count(connection, f"select count(*) from {relation} where {' or '.join(named)}", bound)
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, raw: Mapping[str, Rows]) -> None:
@@ -406,7 +411,8 @@ def _check_run_can_follow(settings: Settings) -> None:
         over = datetime.combine(as_of + timedelta(days=1), time(), ZoneInfo(settings.timezone))
         tracks = Rows.of_table("tracks", plan.tables["tracks"])
         others = connection.execute(
-            f"select 1 from ({tracks.identities}) where happened_at < ? limit 1",
+            f"select 1 from (select {tracks.time('timestamp')} as happened_at"
+            f" from ({tracks.sql}) as r) where happened_at < ? limit 1",
             [over.astimezone(UTC).replace(tzinfo=None)],
         ).fetchall()
         if not others:

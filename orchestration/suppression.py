@@ -29,18 +29,21 @@ TABLES = {
 BEGINNING = "timestamp '1900-01-01'"
 END = "timestamp '9999-12-31'"
 
-ACCOUNT_COLUMNS = {"tracks": "context_group_id", "groups": "group_id"}
 WITH_DEVICES = ("tracks", "identifies")
 
-_FOUND = (
-    "listed",
-    "erased_users",
-    "erased_accounts",
-    "erased_devices",
-    "known_spans",
-    "identifications",
-    "erased_spans",
-)
+_FOUND = {
+    "listed": "entity varchar, id_hash varchar",
+    "erased_users": "spelling varchar",
+    "erased_accounts": "spelling varchar",
+    "used_devices": "spelling varchar, anonymous_id varchar, is_erased boolean",
+    "erased_devices": "anonymous_id varchar",
+    "known_spans": "anonymous_id varchar, first_at timestamp, last_at timestamp",
+    "identifications": (
+        "table_name varchar, row_id varchar, anonymous_id varchar, user_id varchar,"
+        " is_erased boolean, happened_at timestamp, received_at timestamp"
+    ),
+}
+"""What `resolve` finds, in temporary tables; and `erased_spans`, which follows from it."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,20 @@ class Rows:
         """All rows of a raw table."""
         return cls(table, types, f"select * from raw.{table}")
 
-    def text(self, name: str | None) -> str:
-        """An id or a name of a row `r`: trimmed; null where it is missing."""
+    @property
+    def account(self) -> str | None:
+        """The column that names an account."""
+        return {"tracks": "context_group_id", "groups": "group_id"}.get(self.table)
+
+    def spelled(self, name: str | None) -> str:
+        """An id of a row `r` as it came."""
         if name is None or name not in self.types:
             return "cast(null as varchar)"
-        trimmed = f"trim(cast(r.{quoted(name)} as varchar), e' \\t\\n\\r\\f\\x0b')"
-        return f"case when lower({trimmed}) not in ('', 'null', 'undefined') then {trimmed} end"
+        return f"cast(r.{quoted(name)} as varchar)"
+
+    def text(self, name: str | None) -> str:
+        """An id or a name of a row `r`: trimmed; null where it is missing."""
+        return _clean(self.spelled(name))
 
     def time(self, name: str) -> str:
         """A time of a row `r` in UTC; null where it is missing or unreadable."""
@@ -80,48 +91,53 @@ class Rows:
             value = f"try_cast(cast({value} as varchar) as timestamptz) at time zone 'UTC'"
         return f"case when isfinite({value}) then {value} end"
 
-    @property
-    def identities(self) -> str:
-        """The query for who stands in the rows, where and when."""
-        event = self.text("event") if self.table == "tracks" else "''"
+    def who(self) -> str:
+        """The query for every pair of user and account that a row names."""
         return f"""
-            select
-                {self.text("id")} as row_id,
-                {self.text("user_id")} as user_id,
-                {self.text("anonymous_id")} as anonymous_id,
-                {self.text(ACCOUNT_COLUMNS.get(self.table))} as account_id,
-                {event} is not null as is_named,
-                {self.time("timestamp")} as happened_at,
-                coalesce({self.time("received_at")}, {self.time("timestamp")}) as received_at
-            from ({self.sql}) as r
+            select {_clean("user_spelling")} as user_id, {_clean("account_spelling")} as account_id
+            from (
+                select distinct
+                    {self.spelled("user_id")} as user_spelling,
+                    {self.spelled(self.account)} as account_spelling
+                from ({self.sql}) as r
+            )
         """
 
     def without_erased(self) -> str:
         """The query for the rows that stay; after `resolve`."""
-        return self._split("spans.anonymous_id is null and not")
+        return self._split("spans.spelling is null and not")
 
     def of_erased(self) -> str:
         """The query for the rows that go; after `resolve`."""
-        return self._split("spans.anonymous_id is not null or")
+        return self._split("spans.spelling is not null or")
 
     def _split(self, side: str) -> str:
-        user, account = self.text("user_id"), self.text(ACCOUNT_COLUMNS.get(self.table))
-        at = self.time("timestamp")
+        happened_at = self.time("timestamp")
         # A row without a readable time is theirs only where the device was nobody else's.
         return f"""
             select r.*
             from ({self.sql}) as r
             left join temp.erased_spans as spans
                 on
-                    case when {user} is null then {self.text("anonymous_id")} end
-                    = spans.anonymous_id
-                    and coalesce({at}, {BEGINNING}) >= spans.from_at
-                    and coalesce({at}, {END} - interval 1 day) < spans.before_at
+                    {self.spelled("anonymous_id")} = spans.spelling
+                    and {self.text("user_id")} is null
+                    and coalesce({happened_at}, {BEGINNING}) >= spans.from_at
+                    and coalesce({happened_at}, {END} - interval 1 day) < spans.before_at
             where {side} (
-                coalesce({user} in (select user_id from temp.erased_users), false)
-                or coalesce({account} in (select account_id from temp.erased_accounts), false)
+                coalesce({self.spelled("user_id")} in (
+                    select spelling from temp.erased_users
+                ), false)
+                or coalesce({self.spelled(self.account)} in (
+                    select spelling from temp.erased_accounts
+                ), false)
             )
         """
+
+
+def _clean(text: str) -> str:
+    """Trims a text; blank, null and undefined are missing. Slow: apply it to distinct ones."""
+    trimmed = f"trim({text}, e' \\t\\n\\r\\f\\x0b')"
+    return f"case when lower({trimmed}) not in ('', 'null', 'undefined') then {trimmed} end"
 
 
 def read_salt(connection: duckdb.DuckDBPyConnection) -> str | None:
@@ -183,18 +199,8 @@ def resolve(
     if salt is None:
         return False
     execute = connection.execute
-    execute("create or replace temp table listed (entity varchar, id_hash varchar)")
-    execute("create or replace temp table erased_users (user_id varchar)")
-    execute("create or replace temp table erased_accounts (account_id varchar)")
-    execute("create or replace temp table erased_devices (anonymous_id varchar)")
-    execute(
-        "create or replace temp table known_spans"
-        " (anonymous_id varchar, first_at timestamp, last_at timestamp)"
-    )
-    execute(
-        "create or replace temp table identifications (table_name varchar, row_id varchar,"
-        " anonymous_id varchar, user_id varchar, happened_at timestamp, received_at timestamp)"
-    )
+    for name, columns in _FOUND.items():
+        execute(f"create or replace temp table {name} ({columns})")
     if listed:
         execute(
             "insert into temp.listed select entity, id_hash from erasure.ids"
@@ -204,42 +210,10 @@ def resolve(
         execute("insert into temp.listed values (?, ?)", [entity, id_hash])
 
     for part in rows:
-        _collect(connection, part, "user", "erased_users", salt)
-        if part.table in ACCOUNT_COLUMNS:
-            _collect(connection, part, "account", "erased_accounts", salt)
-    with_devices = [part for part in rows if part.table in WITH_DEVICES]
-    for part in with_devices:
-        execute(
-            f"""
-            insert into temp.erased_devices
-            with used as materialized (
-                select distinct anonymous_id, user_id in (from temp.erased_users) as is_erased
-                from ({part.identities})
-                where anonymous_id is not null
-            )
-            select distinct anonymous_id
-            from used
-            where
-                (is_erased or {_hash("anonymous")} in (
-                    select id_hash from temp.listed where entity = 'anonymous'
-                ))
-                and anonymous_id not in (select anonymous_id from temp.erased_devices)
-            """,
-            {**part.parameters, "salt": salt},
-        )
-    if _has_rows(connection, "erased_devices"):
-        for part in [*with_devices, *(part for part in there if part.table in WITH_DEVICES)]:
-            _collect_identifications(connection, part)
-        if listed:
-            execute(
-                f"""
-                insert into temp.known_spans
-                select erased_devices.anonymous_id, devices.first_at, devices.last_at
-                from temp.erased_devices
-                inner join erasure.devices on {_hash("anonymous")} = devices.id_hash
-                """,
-                {"salt": salt},
-            )
+        _collect(connection, part, "user_id", "user", salt)
+        if part.account:
+            _collect(connection, part, part.account, "account", salt)
+    _collect_devices(connection, rows, there, salt)
     execute(f"create or replace temp table erased_spans as {_SPANS}")
     return any(
         _has_rows(connection, name) for name in ("erased_users", "erased_accounts", "erased_spans")
@@ -260,14 +234,14 @@ def remember(connection: duckdb.DuckDBPyConnection, salt: str, catalog: str = ""
     )
     connection.execute(
         f"insert into {catalog}erasure.devices"
-        f" select {_hash('anonymous')}, first_at, last_at from temp.erased_spans",
+        f" select distinct {_hash('anonymous')}, first_at, last_at from temp.erased_spans",
         {"salt": salt},
     )
 
 
 def forget(connection: duckdb.DuckDBPyConnection) -> None:
     """Drop what `resolve` found, which is in clear."""
-    for name in _FOUND:
+    for name in [*_FOUND, "erased_spans"]:
         connection.execute(f"drop table if exists temp.{name}")
 
 
@@ -287,37 +261,120 @@ def _hash(entity: str) -> str:
 
 
 def _collect(
-    connection: duckdb.DuckDBPyConnection, rows: Rows, entity: str, into: str, salt: str
+    connection: duckdb.DuckDBPyConnection, rows: Rows, column: str, entity: str, salt: str
 ) -> None:
-    """Adds the ids of some rows that stand on the list; each id is hashed once."""
-    column = f"{entity}_id"
+    """Adds the ids of some rows that stand on the list, as they are spelled there."""
+    spelling = rows.spelled(column)
     connection.execute(
         f"""
-        insert into temp.{into}
-        with found as materialized (
-            select distinct {column} from ({rows.identities}) where {column} is not null
+        insert into temp.erased_{entity}s
+        with spelled as materialized (
+            select distinct {spelling} as spelling from ({rows.sql}) as r
+        ),
+        named as materialized (
+            select spelling, {_clean("spelling")} as {entity}_id from spelled
         )
-        select {column}
-        from found
+        select spelling
+        from named
         where
             {_hash(entity)} in (select id_hash from temp.listed where entity = '{entity}')
-            and {column} not in (select {column} from temp.{into})
+            and spelling not in (select spelling from temp.erased_{entity}s)
         """,
         {**rows.parameters, "salt": salt},
     )
 
 
+def _collect_devices(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[Rows], there: Sequence[Rows], salt: str
+) -> None:
+    """Finds devices of the erased among some rows, and who else was identified on them."""
+    with_devices = [part for part in rows if part.table in WITH_DEVICES]
+    for part in with_devices:
+        _collect_used(connection, part)
+    connection.execute(
+        f"""
+        insert into temp.erased_devices
+        select distinct anonymous_id
+        from temp.used_devices
+        where
+            is_erased
+            or {_hash("anonymous")} in (
+                select id_hash from temp.listed where entity = 'anonymous'
+            )
+        """,
+        {"salt": salt},
+    )
+    if not _has_rows(connection, "erased_devices"):
+        return
+    others = [part for part in there if part.table in WITH_DEVICES]
+    for part in others:
+        _collect_used(connection, part)
+    connection.execute(
+        "delete from temp.used_devices"
+        " where anonymous_id not in (select anonymous_id from temp.erased_devices)"
+    )
+    for part in [*with_devices, *others]:
+        _collect_identifications(connection, part)
+    if read_salt(connection):
+        connection.execute(
+            f"""
+            insert into temp.known_spans
+            select erased_devices.anonymous_id, devices.first_at, devices.last_at
+            from temp.erased_devices
+            inner join erasure.devices on {_hash("anonymous")} = devices.id_hash
+            """,
+            {"salt": salt},
+        )
+
+
+def _collect_used(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
+    """Adds the devices of some rows, as they are spelled there, and whether an erased used them."""
+    connection.execute(
+        f"""
+        insert into temp.used_devices
+        with spelled as materialized (
+            select
+                {rows.spelled("anonymous_id")} as spelling,
+                bool_or(coalesce({rows.spelled("user_id")} in (
+                    select spelling from temp.erased_users
+                ), false)) as is_erased
+            from ({rows.sql}) as r
+            group by 1
+        ),
+        named as materialized (
+            select spelling, {_clean("spelling")} as anonymous_id, is_erased from spelled
+        )
+        select spelling, anonymous_id, is_erased from named where anonymous_id is not null
+        """,
+        dict(rows.parameters),
+    )
+
+
 def _collect_identifications(connection: duckdb.DuckDBPyConnection, rows: Rows) -> None:
     """Adds the rows that identify somebody on a device of the erased and are not set aside."""
+    event = rows.text("event") if rows.table == "tracks" else "''"
     parameters: dict[str, Any] = {**rows.parameters, "table": rows.table}
     connection.execute(
         f"""
         insert into temp.identifications
-        select $table, row_id, anonymous_id, user_id, happened_at, received_at
-        from ({rows.identities})
+        with told as (
+            select
+                {rows.text("id")} as row_id,
+                {rows.text("anonymous_id")} as anonymous_id,
+                {rows.text("user_id")} as user_id,
+                coalesce({rows.spelled("user_id")} in (
+                    select spelling from temp.erased_users
+                ), false) as is_erased,
+                {rows.time("timestamp")} as happened_at,
+                coalesce({rows.time("received_at")}, {rows.time("timestamp")}) as received_at,
+                {event} is not null as is_named
+            from ({rows.sql}) as r
+            where {rows.spelled("anonymous_id")} in (select spelling from temp.used_devices)
+        )
+        select $table, row_id, anonymous_id, user_id, is_erased, happened_at, received_at
+        from told
         where
-            anonymous_id in (select anonymous_id from temp.erased_devices)
-            and user_id is not null
+            user_id is not null
             and row_id is not null
             and is_named
             and happened_at >= timestamp '2000-01-01'
@@ -335,25 +392,22 @@ def _has_rows(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
 # `first_at` to `last_at` they were identified there; `from_at` until before `before_at` it lasts.
 _SPANS = f"""
     with counted as (
-        select anonymous_id, user_id, happened_at
+        select anonymous_id, user_id, happened_at, is_erased
         from temp.identifications
         qualify row_number() over (
             partition by table_name, row_id order by happened_at, received_at, user_id
         ) = 1
     ),
-    judged as (
-        select *, user_id in (select user_id from temp.erased_users) as is_erased from counted
-    ),
     told as (
         select anonymous_id, user_id, happened_at, is_erased
-        from judged
+        from counted
         where
             is_erased
             or not exists (
                 select 1 from temp.known_spans
                 where
-                    known_spans.anonymous_id = judged.anonymous_id
-                    and judged.happened_at between known_spans.first_at and known_spans.last_at
+                    known_spans.anonymous_id = counted.anonymous_id
+                    and counted.happened_at between known_spans.first_at and known_spans.last_at
             )
         union all
         select
@@ -379,14 +433,20 @@ _SPANS = f"""
                 rows between 1 following and unbounded following
             ) as next_other_at
         from instants
+    ),
+    spans as (
+        select
+            anonymous_id,
+            min(happened_at) as first_at,
+            max(happened_at) as last_at,
+            case when others_before = 0 then {BEGINNING} else min(happened_at) end as from_at,
+            coalesce(any_value(next_other_at), {END}) as before_at
+        from compared
+        where is_erased
+        group by anonymous_id, others_before
     )
-    select
-        anonymous_id,
-        min(happened_at) as first_at,
-        max(happened_at) as last_at,
-        case when others_before = 0 then {BEGINNING} else min(happened_at) end as from_at,
-        coalesce(any_value(next_other_at), {END}) as before_at
-    from compared
-    where is_erased
-    group by anonymous_id, others_before
+    select used_devices.spelling, spans.*
+    from spans
+    inner join (select distinct spelling, anonymous_id from temp.used_devices) as used_devices
+        using (anonymous_id)
 """
