@@ -7,7 +7,7 @@ Heavy imports stand inside the commands, so that `--help` and `check` answer at 
 import shutil
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from orchestration.lock import writer_lock
 from orchestration.project import CHECKOUT, Settings, code_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 FOLDER = click.Path(path_type=Path)
@@ -76,6 +76,41 @@ def run(
         from_date=from_date,
         full_refresh=full_refresh,
         restate_dials=restate_dials,
+    )
+
+
+@cli.command()
+@RAW
+@WAREHOUSE
+@click.option("--user", metavar="ID", help="The user to erase.")
+@click.option("--account", metavar="ID", help="The account to erase, with who is in no other.")
+def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: str | None) -> None:
+    """Remove a user or an account from the warehouse for good, and keep them out."""
+    from orchestration import erasure, execution, report
+    from orchestration.dials import load_dials
+    from orchestration.publish import newest_day
+
+    name = user or account or ""
+    if (user is None) == (account is None) or not name.strip():
+        raise click.UsageError("give either --user ID or --account ID")
+    settings = Settings.resolve(raw=raw, warehouse=warehouse)
+    load_dials(settings.seeds)
+    with _writing(settings):
+        before = erasure.versions(settings)
+        done = erasure.erase(settings, "user" if user else "account", name)
+        as_of = newest_day(settings.published)
+        if as_of and not erasure.is_finished(settings):
+            _publish_without(settings, as_of, done.first_date)
+        execution.forget_failed_runs(settings)
+    gone = before - erasure.versions(settings)
+    report.print_erasure(
+        settings,
+        done,
+        sorted(gone),
+        [
+            *map(str, erasure.landing_files(settings, done)),
+            *erasure.dial_lines(settings, name),
+        ],
     )
 
 
@@ -208,14 +243,18 @@ def _run(
 ) -> None:
     from orchestration.dial_changes import judged
     from orchestration.dials import load_dials
+    from orchestration.publish import check_ascending
 
     begun = time.monotonic()
     as_of = _as_of(settings, asked)
     if from_date and from_date > as_of:
         raise InputError(f"--from {from_date} is after the as-of date {as_of}")
-    dials = load_dials(settings.seeds)
-    judged(settings, dials, restate=restate_dials)
-    with writer_lock(settings.lock_file):
+    # what is wrong is told before there is anything to wait for
+    judged(settings, load_dials(settings.seeds), restate=restate_dials)
+    with _writing(settings):
+        as_of = _as_of(settings, asked)  # midnight may have passed
+        check_ascending(settings.published, as_of)
+        dials = load_dials(settings.seeds)
         if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
             click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
         else:
@@ -232,13 +271,24 @@ def _run(
     report.print_summary(settings, time.monotonic() - begun)
 
 
+@contextmanager
+def _writing(settings: Settings) -> "Iterator[None]":
+    """Holds the writer lock; says whom it waits for. What is asked inside is asked of today."""
+    from orchestration import report
+
+    with ExitStack() as held:
+        with report.waiting() as told:
+            held.enter_context(writer_lock(settings.lock_file, on_wait=told))
+        yield
+
+
 def _execute(
     settings: Settings,
     as_of: date,
     *,
-    from_date: date | None,
-    full_refresh: bool,
-    restate_dials: bool,
+    from_date: date | None = None,
+    full_refresh: bool = False,
+    restate_dials: bool = False,
 ) -> None:
     from orchestration import report
     from orchestration.execution import execute
@@ -253,9 +303,26 @@ def _execute(
         )
 
 
+def _publish_without(settings: Settings, as_of: date, first_date: date | None) -> None:
+    """Builds everything anew from what an erasure left, and publishes it.
+
+    Raises:
+        RunError: that failed; says what is still to be done.
+    """
+    click.echo(f"{settings.warehouse}: everything anew, as of {as_of}")
+    from_date = min(first_date, as_of) if first_date else None
+    try:
+        _execute(settings, as_of, from_date=from_date, full_refresh=True)
+    except (InputError, RunError) as error:
+        raise RunError(
+            f"{error}\nerased from {settings.work_db.name}; the versions published before go as"
+            " soon as a run succeeds: put this right, then the same command or accountpulse run"
+        ) from error
+
+
 def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> bool:
     """Whether a run would only repeat the published version."""
-    from orchestration import landing, runs
+    from orchestration import erasure, landing, runs
 
     if not (settings.work_db.exists() and settings.published_db.exists()):
         return False
@@ -270,6 +337,7 @@ def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> boo
         return (
             runs.published_already(connection, settings.published, wanted)
             and not landing.inspect(settings.raw, connection).files
+            and erasure.is_clean(connection, settings.published)
         )
 
 

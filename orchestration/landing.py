@@ -1,7 +1,8 @@
 """Landing: raw files into the tables of schema `raw`, each file exactly once.
 
 What belongs here: finding files, the ledger of what was loaded, making and widening the raw tables,
-and the load. What does not: what is inside a file (`raw_files`), cleaning values, dropping rows.
+and the load. What does not: what is inside a file (`raw_files`), cleaning values, dropping rows:
+none but those of erased people (`suppression`).
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration import suppression
 from orchestration.errors import InputError, RunError
 from orchestration.raw_files import (
     DATA_FILE,
@@ -55,12 +57,14 @@ class LandingPlan:
     Attributes:
         files: New files, by table and name.
         touched: Known files with a new modification time and the same content.
+        rewritten: Known files that lost rows of erased people and nothing else.
         known_count: How many files of the folder are loaded already.
         tables: Columns (lower case) and types of the raw tables that exist.
     """
 
     files: tuple[RawFile, ...]
     touched: tuple[RawFile, ...]
+    rewritten: tuple[RawFile, ...]
     known_count: int
     tables: Mapping[str, Mapping[str, str]]
 
@@ -76,10 +80,11 @@ class LandingPlan:
 
 @dataclass
 class TableLanding:
-    """How much of one raw table a load brought."""
+    """How much of one raw table a load brought, and how many rows of erased people it left out."""
 
     files: int = 0
     rows: int = 0
+    suppressed: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,8 @@ def inspect(raw: Path | None, connection: duckdb.DuckDBPyConnection) -> LandingP
     New files are read once from beginning to end, so that whatever is wrong with one is told before
     any file is loaded. A known file is taken as unchanged while its size and modification time are
     those of the ledger; otherwise its content is hashed and compared. So a file that was rewritten
-    at the same length and given its old modification time is not noticed.
+    at the same length and given its old modification time is not noticed. Where somebody was
+    erased, a file may be rewritten without their rows: it is compared with what was loaded from it.
 
     Args:
         raw: The landing folder; None for tables only. A folder that does not exist is all right
@@ -121,12 +127,15 @@ def inspect(raw: Path | None, connection: duckdb.DuckDBPyConnection) -> LandingP
     if "tracks" not in tables and not problems and all(file.table != "tracks" for file in found):
         folder = f"{raw}: there is no tracks file or folder ({FORMATS}), and " if raw else ""
         problems.append(f"{folder}the warehouse has no table raw.tracks")
-    touched = _changed(found, ledger, problems)
+    touched, changed = _changed(found, ledger, problems)
+    rewritten = _rewritten(connection, changed, ledger, tables, problems)
     new = [file for file in found if (file.table, file.name) not in ledger]
     described = list(_described(connection, new, views, problems))
     if problems:
         raise InputError(problems)
-    return LandingPlan(tuple(described), tuple(touched), len(found) - len(new), tables)
+    return LandingPlan(
+        tuple(described), tuple(touched), tuple(rewritten), len(found) - len(new), tables
+    )
 
 
 def load(
@@ -139,7 +148,7 @@ def load(
     Rows and ledger are written in one transaction, so a process that dies at any moment leaves
     either every file of the plan loaded and known, or none. Raw tables that are not there are
     created. Values are brought to the type of their column; one that cannot be becomes null and is
-    kept in `_unparsed`.
+    kept in `_unparsed`. Rows of erased people do not get into a raw table; they are counted.
 
     Args:
         connection: The warehouse, writable. Its session time zone is set to UTC.
@@ -154,24 +163,32 @@ def load(
         RunError: The warehouse could not be written.
     """
     result = LandingResult()
-    if not (plan.files or plan.touched or LAYOUT.keys() - plan.tables.keys()):
+    if not (plan.files or plan.touched or plan.rewritten or LAYOUT.keys() - plan.tables.keys()):
         return result
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("begin transaction")
     try:
         types = _prepare_tables(connection, plan)
-        for file in plan.files:
-            rows = _load_file(connection, file, types[file.table])
+        arriving = {file: _rows_of(file, types[file.table]) for file in plan.files}
+        is_guarded = _resolve(connection, [*arriving.values()], types)
+        for file, rows in arriving.items():
+            loaded, suppressed = _load_file(connection, file, rows, is_guarded=is_guarded)
             result.tables[file.table].files += 1
-            result.tables[file.table].rows += rows
+            result.tables[file.table].rows += loaded
+            result.tables[file.table].suppressed += suppressed
             if progress is not None:
-                progress(file, rows)
+                progress(file, loaded)
+        salt = suppression.read_salt(connection)
+        if is_guarded and salt:
+            suppression.remember(connection, salt)
         for file in plan.touched:
-            connection.execute(
-                "update ops.landed_files set modified_ns = $modified_ns "
-                "where table_name = $table and file_name = $name",
-                {"modified_ns": file.modified_ns, "table": file.table, "name": file.name},
-            )
+            _note_known(connection, file, {"modified_ns": file.modified_ns})
+        again = {file: _rows_of(file, types[file.table]) for file in plan.rewritten}
+        if again:
+            _resolve(connection, [*again.values()], types)
+        for file, rows in again.items():
+            _note_rewritten(connection, file, rows)
+        suppression.forget(connection)
         connection.execute("commit")
     except BaseException as error:
         with suppress(duckdb.Error):
@@ -188,12 +205,75 @@ class _Known:
     size: int
     modified_ns: int
     content_hash: str
+    load_id: int
+
+
+def _rows_of(file: RawFile, types: Mapping[str, str]) -> suppression.Rows:
+    """A file's rows with the names and types of its columns, then `OWN_COLUMNS`."""
+    own = {c.target: TYPES[LAYOUT[file.table].get(c.target, "text")] for c in file.columns}
+    columns = {name: types.get(name, kind) for name, kind in (own | OWN_COLUMNS).items()}
+    names = ", ".join(quoted(name) for name in columns)
+    sql = f"select * from ({select_rows(file, types)}) as landed({names})"
+    return suppression.Rows(file.table, columns, sql, {"path": file.pattern, "load_id": 0})
+
+
+def _resolve(
+    connection: duckdb.DuckDBPyConnection,
+    rows: list[suppression.Rows],
+    tables: Mapping[str, Mapping[str, str]],
+) -> bool:
+    """Find the rows of erased people; who else used their devices is told by the raw tables too."""
+    there = [suppression.Rows.of_table(table, types) for table, types in tables.items()]
+    return suppression.resolve(connection, rows, there)
+
+
+def _rewritten(
+    connection: duckdb.DuckDBPyConnection,
+    changed: Mapping[RawFile, str],
+    ledger: Mapping[tuple[str, str], _Known],
+    tables: Mapping[str, Mapping[str, str]],
+    problems: list[str],
+) -> list[RawFile]:
+    """Give the changed files whose rows are those that were loaded; tell the others."""
+    if not changed or suppression.read_salt(connection) is None:
+        problems += changed.values()
+        return []
+    described = list(_described(connection, changed, set(), problems))
+    rows = {file: _rows_of(file, tables[file.table]) for file in described}
+    _resolve(connection, [*rows.values()], tables)
+    same = []
+    for file, told in changed.items():
+        found = next((f for f in described if (f.table, f.name) == (file.table, file.name)), None)
+        if found is None:
+            continue
+        load_id = ledger[found.table, found.name].load_id
+        if _is_what_was_loaded(connection, rows[found], tables[found.table], load_id):
+            same.append(found)
+        else:
+            problems.append(f"{told}; only rows of the erased may be taken out of it")
+    suppression.forget(connection)
+    return same
+
+
+def _is_what_was_loaded(
+    connection: duckdb.DuckDBPyConnection,
+    rows: suppression.Rows,
+    columns: Mapping[str, str],
+    load_id: int,
+) -> bool:
+    """Whether a file without the rows of the erased is what the raw table holds of its load."""
+    names = [name for name in columns if name != "_load_id"]
+    of_file = ", ".join(quoted(name) if name in rows.types else "null" for name in names)
+    now = f"select {of_file} from ({rows.without_erased()})"
+    then = f"select {', '.join(map(quoted, names))} from raw.{rows.table} where _load_id = $known"
+    differing = f"(({now}) except all ({then})) union all (({then}) except all ({now})) limit 1"
+    return not connection.execute(differing, {**rows.parameters, "known": load_id}).fetchall()
 
 
 def _ledger(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], _Known]:
     try:
         rows = connection.execute(
-            "select table_name, file_name, size_bytes, modified_ns, content_hash "
+            "select table_name, file_name, size_bytes, modified_ns, content_hash, load_id "
             "from ops.landed_files"
         ).fetchall()
     except duckdb.CatalogException:
@@ -291,9 +371,9 @@ def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
 
 def _changed(
     found: Iterable[RawFile], ledger: Mapping[tuple[str, str], _Known], problems: list[str]
-) -> list[RawFile]:
-    """Tell the known files with other content; give those that were only touched."""
-    touched = []
+) -> tuple[list[RawFile], dict[RawFile, str]]:
+    """Give the known files that were only touched; and those that changed, with what to say."""
+    touched, changed = [], {}
     for file in found:
         known = ledger.get((file.table, file.name), None)
         if known is None or (file.size, file.modified_ns) == (known.size, known.modified_ns):
@@ -308,11 +388,11 @@ def _changed(
                 problems += error.problems
                 continue
             change = "the same size, other content"
-        problems.append(
+        changed[file] = (
             f"{file.path}: has changed since it was loaded ({change}); restore it, and bring new "
             "rows in a new file"
         )
-    return touched
+    return touched, changed
 
 
 def _content_hash(file: RawFile) -> str:
@@ -349,6 +429,9 @@ def _prepare_tables(
         "file_name varchar, size_bytes bigint, modified_ns bigint, content_hash varchar, "
         "row_count bigint)"
     )
+    connection.execute(
+        "alter table ops.landed_files add column if not exists suppressed_count bigint default 0"
+    )
     types: dict[str, dict[str, str]] = {}
     for table, layout in LAYOUT.items():
         own = {name: TYPES[kind] for name, kind in layout.items()} | OWN_COLUMNS
@@ -375,39 +458,90 @@ def _create_table(
 
 
 def _load_file(
-    connection: duckdb.DuckDBPyConnection, file: RawFile, types: Mapping[str, str]
-) -> int:
-    """Insert a file's rows and its ledger row, and count the rows; the caller commits."""
+    connection: duckdb.DuckDBPyConnection,
+    file: RawFile,
+    rows: suppression.Rows,
+    *,
+    is_guarded: bool,
+) -> tuple[int, int]:
+    """Insert a file's rows and its ledger row; the caller commits.
+
+    Returns:
+        The number of rows inserted, and of those left out because they are an erased person's.
+    """
     content_hash = _content_hash(file)
-    names = [quoted(name) for name in (*(c.target for c in file.columns), *OWN_COLUMNS)]
+    names = [quoted(name) for name in rows.types]
     load_id = _number(connection, "select coalesce(max(load_id), 0) + 1 from ops.landed_files", {})
+    suppressed = _count_erased(connection, rows) if is_guarded else 0
+    kept = rows.without_erased() if is_guarded else rows.sql
     try:
-        rows = _number(
+        loaded = _number(
             connection,
-            f"insert into raw.{file.table} ({', '.join(names)}) {select_rows(file, types)}",
+            f"insert into raw.{file.table} ({', '.join(names)}) {kept}",
             {"path": file.pattern, "load_id": load_id},
         )
     except duckdb.ConstraintException as error:
         why = str(error).splitlines()[0]
         raise InputError(f"{file.path}: does not fit into raw.{file.table}: {why}") from None
+    _check_unchanged(file)
+    _note_loaded(
+        connection,
+        file,
+        load_id=load_id,
+        content_hash=content_hash,
+        rows=loaded,
+        suppressed=suppressed,
+    )
+    return loaded, suppressed
+
+
+def _check_unchanged(file: RawFile) -> None:
     stat = file.path.stat()
     if (stat.st_size, stat.st_mtime_ns) != (file.size, file.modified_ns):
         raise InputError(f"{file.path}: changed while it was read; run again when it is complete")
-    _note_loaded(connection, file, load_id, content_hash, rows)
-    return rows
+
+
+def _count_erased(connection: duckdb.DuckDBPyConnection, rows: suppression.Rows) -> int:
+    return _number(connection, f"select count(*) from ({rows.of_erased()})", rows.parameters)
+
+
+def _note_rewritten(
+    connection: duckdb.DuckDBPyConnection, file: RawFile, rows: suppression.Rows
+) -> None:
+    told: dict[str, str | int] = {
+        "size_bytes": file.size,
+        "modified_ns": file.modified_ns,
+        "content_hash": _content_hash(file),
+        "suppressed_count": _count_erased(connection, rows),
+    }
+    _check_unchanged(file)
+    _note_known(connection, file, told)
+
+
+def _note_known(
+    connection: duckdb.DuckDBPyConnection, file: RawFile, told: Mapping[str, str | int]
+) -> None:
+    """Bring some columns of a file's ledger row up to date."""
+    connection.execute(
+        f"update ops.landed_files set {', '.join(f'{name} = ${name}' for name in told)} "
+        "where table_name = $table and file_name = $name",
+        {**told, "table": file.table, "name": file.name},
+    )
 
 
 def _note_loaded(
     connection: duckdb.DuckDBPyConnection,
     file: RawFile,
+    *,
     load_id: int,
     content_hash: str,
     rows: int,
+    suppressed: int,
 ) -> None:
     connection.execute(
         "insert into ops.landed_files by name select $load_id as load_id, $table as table_name, "
         "$name as file_name, $size as size_bytes, $modified_ns as modified_ns, "
-        "$content_hash as content_hash, $rows as row_count",
+        "$content_hash as content_hash, $rows as row_count, $suppressed as suppressed_count",
         {
             "load_id": load_id,
             "table": file.table,
@@ -416,6 +550,7 @@ def _note_loaded(
             "modified_ns": file.modified_ns,
             "content_hash": content_hash,
             "rows": rows,
+            "suppressed": suppressed,
         },
     )
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration import runs
-from orchestration.errors import RunError
+from orchestration.errors import InputError, RunError
 
 SCHEMAS = ("marts", "reference", "ops")
 CATALOG = "accountpulse"
@@ -39,6 +39,7 @@ _ON_DAYS = 'where "date" in (select unnest($days::date[]))'
 PARTIAL = ".partial"
 """Ending of a version's folder while it is being written."""
 
+DATE_LENGTH = len("2026-01-31")
 KEPT = 5
 STORAGE_VERSION = "v1.0.0"
 """Written for readers with an older DuckDB than ours."""
@@ -141,8 +142,33 @@ def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
         as_of: the day that the marts describe.
     """
     folders = [path.name for path in published.glob("run-*") if path.suffix != PARTIAL]
-    newest = max((_number(name) for name in [*known, *folders]), default=0)
+    newest = max((number_of(name) for name in [*known, *folders]), default=0)
     return f"run-{newest + 1:05d}-{as_of.isoformat()}"
+
+
+def newest_day(published: Path) -> date | None:
+    """The day that readers are shown; None while nothing is published."""
+    link = published / "current"
+    return date.fromisoformat(link.readlink().name[-DATE_LENGTH:]) if link.is_symlink() else None
+
+
+def check_ascending(published: Path, as_of: date) -> None:
+    """A warehouse only moves forward: `ops` tells its runs in order, and readers keep their days.
+
+    Args:
+        published: folder of the versions.
+        as_of: the day that a run is to describe.
+
+    Raises:
+        InputError: what is published describes a later day.
+    """
+    newest = newest_day(published)
+    if newest and as_of < newest:
+        raise InputError(
+            f"as of {as_of}: {published.parent} describes {newest} already, and readers would lose"
+            f" the days since; the daily tables hold {as_of} too, and a run as of that day needs"
+            " another --warehouse folder"
+        )
 
 
 def publish(
@@ -150,6 +176,7 @@ def publish(
     published: Path,
     name: str,
     changed_days: Sequence[date] | None = None,
+    first_kept: int = 0,
 ) -> Version:
     """Copies the published schemas to a new version and switches readers to it.
 
@@ -166,6 +193,7 @@ def publish(
         name: of the new one, from `run_name`.
         changed_days: every day on which a row of a mart in `COPIED_BY_DAY` may differ from the
             version that `current` points to, new days included; None: not known.
+        first_kept: versions with a lower number are removed, because they hold erased people.
 
     Raises:
         RunError: the copy is not the same as the original.
@@ -186,12 +214,12 @@ def publish(
     for path in building.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
-        _flush(path)
-    _flush(building)
+        flush(path)
+    flush(building)
     folder = building.replace(published / name)
-    _flush(published)
+    flush(published)
     _switch(published, name)
-    _prune(published)
+    _prune(published, first_kept)
     return Version(folder, tables, whole)
 
 
@@ -459,19 +487,24 @@ def _switch(published: Path, name: str) -> None:
     link = published / f"current.{os.getpid()}"
     link.symlink_to(name, target_is_directory=True)
     link.replace(published / "current")
-    _flush(published)
+    flush(published)
 
 
-def _prune(published: Path) -> None:
+def versions_before(published: Path, number: int) -> list[Path]:
+    """Folders of the versions, also half-written ones, with a lower number than this."""
+    return sorted(path for path in published.glob("run-*") if number_of(path.name) < number)
+
+
+def _prune(published: Path, first_kept: int) -> None:
     """Keeps the last versions; a reader that has an older one open goes on reading it."""
     current = (published / "current").resolve()
-    versions = sorted(published.glob("run-*"), key=lambda path: _number(path.name))
-    for path in versions[:-KEPT]:
+    versions = sorted(published.glob("run-*"), key=lambda path: number_of(path.name))
+    for path in {*versions[:-KEPT], *versions_before(published, first_kept)}:
         if path != current:
             shutil.rmtree(path)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Has the kernel write a file or folder to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -480,7 +513,8 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _number(name: str) -> int:
+def number_of(name: str) -> int:
+    """The running number in a version's name."""
     return int(name.split("-")[1])
 
 

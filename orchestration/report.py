@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from orchestration.project import Settings
 from orchestration.publish import SCHEMAS
 
 if TYPE_CHECKING:
+    from orchestration.erasure import Erasure
     from orchestration.execution import Listener
     from orchestration.execution import Progress as Happening
 
@@ -169,6 +170,30 @@ def progress() -> "Iterator[Listener]":
         yield listen
 
 
+@contextmanager
+def waiting() -> "Iterator[Callable[[str], None]]":
+    """Gives what tells a wait: a line at once, and on a terminal a clock until the wait is over."""
+    console = _console()
+    clock = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+    def tell(message: str) -> None:
+        print(message, flush=True)
+        clock.add_task("waiting")
+        clock.start()
+
+    try:
+        yield tell
+    finally:
+        clock.stop()
+
+
 def _line(happening: "Happening") -> str:
     seconds = "" if happening.seconds is None else f"{happening.seconds:8.2f} s"
     return f"  {happening.name:<40}{happening.row_count:>14,} rows{seconds}"
@@ -205,6 +230,7 @@ def print_summary(settings: Settings, seconds: float) -> None:
             group by kind order by kind desc
             """
         ).fetchall()
+        kept_out = _kept_out(connection)
         cursor = connection.execute(
             """
             select * exclude (as_of_date) from ops.data_quality
@@ -248,9 +274,50 @@ def print_summary(settings: Settings, seconds: float) -> None:
         print(f"  {'risks' if kind == 'risk' else 'opportunities':<14} {told}")
     print(f"  raw events     {', '.join(quality)}")
     print(f"  restated       {restated}")
+    if kept_out:
+        print(f"  kept out       {kept_out:,} rows of erased people, in the files loaded so far")
     print(f"  the marts      {settings.published_db}")
     ask = f"{_command()} query --warehouse {settings.warehouse}"
     print(f'  ask them       {ask} "select * from account_health"')
+
+
+def _kept_out(connection: duckdb.DuckDBPyConnection) -> int:
+    """Rows of erased people that files brought; 0 where there is no record of files."""
+    try:
+        ((count,),) = connection.execute(
+            "select sum(suppressed_count) from ops.landed_files"
+        ).fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return 0
+    return int(count or 0)
+
+
+def print_erasure(
+    settings: Settings, done: "Erasure", versions: Sequence[str], places: Sequence[str]
+) -> None:
+    """Prints what an erasure removed, and what is left to the owner of the raw data.
+
+    Args:
+        settings: the warehouse.
+        done: what was removed.
+        versions: names of the published versions that are gone.
+        places: files, and lines of dials, that still hold or name the erased.
+    """
+    removed: list[tuple[str, object]] = [
+        (f"rows of raw.{table}", count) for table, count in done.rows.items()
+    ]
+    removed.append(("people", done.people))
+    removed.append(("published versions", len(versions)))
+    _console().print(_table(("removed", "count"), removed))
+    if not any(done.rows.values()):
+        print("no row was left to remove; they stay on the suppression list")
+    else:
+        print(f"rebuilt: {settings.work_db}, and what is published with all its Parquet files")
+    for table, count in done.mentions.items():
+        if count:
+            print(f"raw.{table}: {count:,} rows of others name them in a text, and stay")
+    for place in places:
+        print(f"{place}: still holds them; it is yours to delete or to rewrite without them")
 
 
 def _command() -> str:

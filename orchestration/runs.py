@@ -244,7 +244,9 @@ def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: 
     known = last_complete(work, published, wanted.code_fingerprint, wanted.timezone)
     if not known:
         return False
-    ((newest,),) = work.execute("select max(load_id) from ops.landed_files").fetchall()
+    ((newest,),) = work.execute(
+        "select max(load_id) from ops.landed_files where row_count > 0"
+    ).fetchall()
     return known == Known(newest, wanted.as_of, wanted.dial_fingerprint)
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from orchestration.project import CHECKOUT
 from orchestration.simulate import simulate
 
 AS_OF = "2026-03-01"
+NEXT_DAY = "2026-03-02"
 MARTS = 24
 
 
@@ -42,10 +43,16 @@ def accountpulse(
     )
 
 
+class Started(subprocess.Popen[str]):
+    """A command at work, and what it said before."""
+
+    first_lines = ""
+
+
 @contextmanager
-def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """A command at work: it has begun to build models."""
-    process = subprocess.Popen(
+def started(*arguments: str | Path, until: str = "intermediate.") -> Iterator[Started]:
+    """A command at work: it has said a line with this in it; as a rule it builds models."""
+    process = Started(
         [sys.executable, "-m", "orchestration.cli", *map(str, arguments)],
         env=environment(),
         cwd=CHECKOUT,
@@ -54,9 +61,10 @@ def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
     )
     assert process.stdout
-    for line in process.stdout:
-        if "intermediate." in line:
-            break
+    while until not in process.first_lines:
+        line = process.stdout.readline()
+        assert line, process.first_lines
+        process.first_lines += line
     try:
         yield process
     finally:
@@ -99,6 +107,33 @@ def ask(warehouse: Path, sql: str) -> list[tuple[object, ...]]:
     path = warehouse / "published" / "current" / "accountpulse.duckdb"
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute(sql).fetchall()
+
+
+def different_tables(one: Path, two: Path, *leave_out: str) -> list[str]:
+    """Names of the published tables whose rows are not the same in two warehouses."""
+    connection = duckdb.connect()
+    for name, warehouse in (("one", one), ("two", two)):
+        path = warehouse / "published" / "current" / "accountpulse.duckdb"
+        connection.execute(f"attach '{path}' as {name} (read_only)")
+    tables = {
+        database: connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables()"
+            " where database_name = ? and schema_name || '.' || table_name not in"
+            " (select unnest(?)) order by all",
+            [database, list(leave_out)],
+        ).fetchall()
+        for database in ("one", "two")
+    }
+    assert tables["one"] == tables["two"]
+    assert len(tables["one"]) > MARTS
+    return [
+        table
+        for (table,) in tables["one"]
+        if connection.execute(
+            f"(from one.{table} except all from two.{table}) union all"
+            f" (from two.{table} except all from one.{table}) limit 1"
+        ).fetchall()
+    ]
 
 
 def changed_dials(folder: Path, old: str, new: str) -> Path:
@@ -179,21 +214,7 @@ def test_dagster_materialising_one_partition_does_the_same_as_the_command(
     )
     assert done.returncode == 0, done.stderr[-3000:]
 
-    connection = duckdb.connect()
-    for name, folder in (("ours", warehouse), ("theirs", other)):
-        path = folder / "published" / "current" / "accountpulse.duckdb"
-        connection.execute(f"attach '{path}' as {name} (read_only)")
-    tables = connection.execute(
-        "select schema_name || '.' || table_name from duckdb_tables()"
-        " where database_name = 'ours' and table_name not in ('runs', 'landed_files')"
-    ).fetchall()
-    assert len(tables) > MARTS
-    for (table,) in tables:
-        for one, two in (("ours", "theirs"), ("theirs", "ours")):
-            more = connection.execute(
-                f"select count(*) from (from {one}.{table} except all from {two}.{table})"
-            ).fetchall()
-            assert more == [(0,)], table
+    assert different_tables(warehouse, other, "ops.runs", "ops.landed_files") == []
 
 
 def test_a_second_writer_is_told_who_writes_and_ctrl_c_leaves_everything_sound(
@@ -201,15 +222,17 @@ def test_a_second_writer_is_told_who_writes_and_ctrl_c_leaves_everything_sound(
 ) -> None:
     before = current(warehouse)
     run = ("run", "--raw", raw, "--warehouse", warehouse, "--as-of", AS_OF, "--full-refresh")
-    with started(*run) as first:
-        second = accountpulse(*run)
+    with started(*run) as first, started(*run, until="waiting for it") as second:
+        assert second.poll() is None
         reader = accountpulse("query", "select 1 as one", "--warehouse", warehouse)
+        second.send_signal(signal.SIGINT)
+        refused, _ = second.communicate(timeout=60)
         first.send_signal(signal.SIGINT)
         told, _ = first.communicate(timeout=60)
 
+    assert f"{warehouse} is being written by process {first.pid} since 20" in second.first_lines
     assert second.returncode == 1
-    assert len(second.stderr.splitlines()) == 1
-    assert f"{warehouse} is being written by process {first.pid} since 20" in second.stderr
+    assert refused.strip() == "stopped; what is published is as it was"
     assert reader.returncode == 0
     assert first.returncode == 1
     assert "stopped; what is published is as it was" in told
@@ -220,20 +243,87 @@ def test_a_killed_run_leaves_the_published_version_and_the_next_run_just_works(
     warehouse: Path, raw: Path
 ) -> None:
     before = current(warehouse)
-    run = ("run", "--raw", raw, "--warehouse", warehouse, "--as-of", "2026-02-27")
+    run = ("run", "--raw", raw, "--warehouse", warehouse, "--as-of", NEXT_DAY)
     with started(*run) as process:
         process.kill()
     assert current(warehouse) == before
-    (warehouse / "published" / "run-00099-2026-02-27.partial").mkdir()
+    (warehouse / "published" / f"run-00099-{NEXT_DAY}.partial").mkdir()
 
     done = accountpulse(*run)
 
     assert done.returncode == 0, done.stderr
-    assert current(warehouse) == "run-00002-2026-02-27"
+    assert current(warehouse) == f"run-00002-{NEXT_DAY}"
     assert not list((warehouse / "published").glob("*.partial"))
     assert ask(warehouse, "select distinct as_of_date from marts.account_health") == [
-        (date(2026, 2, 27),)
+        (date.fromisoformat(NEXT_DAY),)
     ]
+
+
+def test_an_earlier_as_of_date_is_refused_and_possible_in_another_folder(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    before = current(warehouse)
+    with duckdb.connect(str(warehouse / "work.duckdb"), read_only=True) as connection:
+        loads = connection.execute("from ops.landed_files order by load_id").fetchall()
+    shutil.copytree(raw, tmp_path / "raw")
+    (tmp_path / "raw" / "tracks_new.csv").write_text(
+        f"id,event,timestamp,user_id\nnew-1,Video Viewed,{AS_OF}T10:00:00Z,u\n"
+    )
+    earlier = ("run", "--raw", tmp_path / "raw", "--as-of", AS_OF)
+
+    refused = accountpulse(*earlier, "--warehouse", warehouse)
+
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert f"as of {AS_OF}: {warehouse} describes {NEXT_DAY} already" in line
+    assert "needs another --warehouse folder" in line
+    assert current(warehouse) == before
+    with duckdb.connect(str(warehouse / "work.duckdb"), read_only=True) as connection:
+        assert connection.execute("from ops.landed_files order by load_id").fetchall() == loads
+
+    done = accountpulse(*earlier, "--warehouse", tmp_path / "other")
+
+    assert done.returncode == 0, done.stderr
+    assert current(tmp_path / "other") == f"run-00001-{AS_OF}"
+
+
+def test_two_backfills_and_a_daily_run_at_once_queue_up_and_leave_what_runs_in_turn_leave(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    day = "2026-03-03"
+    run = ("run", "--raw", raw, "--as-of", day, "--warehouse")
+    asked = [(), ("--from", "2026-02-10"), ("--from", "2026-01-20")]
+    at_once, in_turn = tmp_path / "at-once", tmp_path / "in-turn"
+    for folder in (at_once, in_turn):
+        shutil.copytree(warehouse, folder, symlinks=True)
+
+    with ExitStack() as stack:
+        processes = [stack.enter_context(started(*run, at_once, *more, until="")) for more in asked]
+        told = [process.first_lines + process.communicate(timeout=300)[0] for process in processes]
+    for more in asked:
+        assert accountpulse(*run, in_turn, *more).returncode == 0
+
+    assert [process.returncode for process in processes] == [0, 0, 0], told
+    assert sum(f"{at_once} is being written by process" in said for said in told) == 2
+    assert different_tables(at_once, in_turn, "ops.runs") == []
+    # A daily run that comes after a backfill has nothing new to do.
+    restated = "select from_date, as_of_date from ops.runs where from_date is not null order by 1"
+    assert ask(at_once, restated) == ask(in_turn, restated)
+    assert len(ask(at_once, restated)) == 2
+
+
+def test_who_waited_finds_nothing_new_when_the_run_before_did_the_same(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    run = ("run", "--raw", raw, "--warehouse", folder, "--as-of", "2026-03-03")
+    with started(*run) as first, started(*run, until="waiting for it") as second:
+        first.communicate(timeout=300)
+        told, _ = second.communicate(timeout=300)
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "nothing new: the marts describe 2026-03-03 already" in told
+    assert current(folder) == "run-00003-2026-03-03"
 
 
 def test_a_failing_check_names_itself_shows_the_way_to_its_rows_and_changes_nothing(
@@ -247,7 +337,7 @@ def test_a_failing_check_names_itself_shows_the_way_to_its_rows_and_changes_noth
     wrong.write_text("select account_id from {{ ref('accounts') }}")
 
     done = accountpulse(
-        *("run", "--raw", raw, "--warehouse", warehouse, "--as-of", AS_OF),
+        *("run", "--raw", raw, "--warehouse", warehouse, "--as-of", NEXT_DAY),
         checkout=tmp_path,
         PYTHONPATH=str(tmp_path),
     )

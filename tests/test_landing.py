@@ -477,7 +477,7 @@ def test_a_crash_before_the_ledger_is_written_leaves_nothing(
     write_csv(raw / "tracks_1.csv", *TRACKS_CSV.splitlines())
     write_csv(raw / "tracks_2.csv", *TRACKS_CSV.splitlines())
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +17,10 @@ from dagster._core.execution.backfill import PartitionBackfill
 
 from orchestration import project
 from orchestration.errors import InputError, RunError
-from orchestration.lock import LockedError, writer_lock
+from orchestration.lock import writer_lock
 from orchestration.project import CHECKOUT, Settings
 
+AS_OF = "2026-03-01"
 RAW = {"tracks", "identifies", "groups"}
 REFERENCE = {
     "activation_steps",
@@ -302,7 +305,33 @@ def test_a_manifest_is_made_once_and_again_when_the_project_changes(
         project.manifest(settings)
 
 
-def test_the_lock_of_a_writer_is_free_when_its_process_is_gone(tmp_path: Path) -> None:
+def test_an_earlier_partition_does_not_turn_the_warehouse_back(
+    defs: dg.Definitions, tmp_path: Path
+) -> None:
+    from orchestration.defs.resources import Request  # noqa: PLC0415 - after the definitions
+
+    assert defs
+    settings = Settings.resolve(warehouse=tmp_path)
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "current").symlink_to("run-00007-2026-03-01")
+
+    def asked(**tags: str) -> Request:
+        told = {f"dagster/{name}": day for name, day in tags.items()}
+        context = SimpleNamespace(run=SimpleNamespace(tags=told), instance=None)
+        return Request.of(cast("dg.AssetExecutionContext", context), settings)
+
+    why = f"as of 2026-02-28: {tmp_path} describes 2026-03-01 already"
+    with pytest.raises(InputError, match=why):
+        asked(partition="2026-02-28")
+    with pytest.raises(InputError, match=why):
+        asked(asset_partition_range_start="2026-02-01", asset_partition_range_end="2026-02-28")
+    assert asked(partition="2026-03-01").as_of == date(2026, 3, 1)
+    assert asked(partition="2026-03-02").as_of == date(2026, 3, 2)
+    restating = asked(asset_partition_range_start="2026-02-01", asset_partition_range_end=AS_OF)
+    assert (restating.as_of, restating.from_date) == (date(2026, 3, 1), date(2026, 2, 1))
+
+
+def test_the_lock_of_a_writer_is_free_when_its_process_is_killed(tmp_path: Path) -> None:
     lock = tmp_path / "warehouse" / ".writer.lock"
     hold = (
         "import sys, time; from pathlib import Path; from orchestration.lock import writer_lock\n"
@@ -314,13 +343,50 @@ def test_the_lock_of_a_writer_is_free_when_its_process_is_gone(tmp_path: Path) -
         assert process.stdout
         assert process.stdout.readline() == b"held\n"
         waits: list[str] = []
-        with (
-            pytest.raises(LockedError, match=f"is being written by process {process.pid} since 2"),
-            writer_lock(lock, wait_seconds=0.1, on_wait=waits.append),
-        ):
-            pass
-        assert len(waits) == 1
-        process.kill()
-        process.wait()
-        with writer_lock(lock), writer_lock(lock):  # a run inside a command that holds it
-            pass
+
+        def killed(told: str) -> None:
+            waits.append(told)
+            process.kill()
+
+        with writer_lock(lock, killed), writer_lock(lock):  # a run inside a command that holds it
+            assert process.wait() == -signal.SIGKILL
+        (told,) = waits
+        assert f"{lock.parent} is being written by process {process.pid} since 2" in told
+        assert told.endswith("; waiting for it")
+
+
+def test_writers_queue_up_in_the_order_in_which_they_come(tmp_path: Path) -> None:
+    lock, order = tmp_path / ".writer.lock", tmp_path / "order"
+    wait = (
+        "import sys; from pathlib import Path; from orchestration.lock import writer_lock\n"
+        "with writer_lock(Path(sys.argv[1]), lambda _: print('waiting', flush=True)):\n"
+        "    Path(sys.argv[2]).open('a').write(sys.argv[3])"
+    )
+    waiting = []
+    with writer_lock(lock):
+        for name in "abcdef":
+            process = subprocess.Popen(
+                [sys.executable, "-c", wait, str(lock), str(order), name],
+                stdout=subprocess.PIPE,
+                cwd=CHECKOUT,
+            )
+            assert process.stdout
+            assert process.stdout.readline() == b"waiting\n"
+            asleep(process.pid)
+            waiting.append(process)
+        assert not order.exists()
+    for process in waiting:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert order.read_text() == "abcdef"
+
+
+def asleep(pid: int) -> None:
+    """Returns when a process sleeps in the kernel, waiting for a lock."""
+    locks, until = Path("/proc/locks"), time.monotonic() + 30
+    while not locks.exists() or f"-> FLOCK  ADVISORY  WRITE {pid} " not in locks.read_text():
+        if not locks.exists():  # not Linux: give it time instead
+            time.sleep(1)
+            return
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration import dial_changes, runs
+from orchestration import dial_changes, runs, suppression
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.defs.signals import (
@@ -99,7 +99,11 @@ def published_marts(
             )
             dial_changes.record(connection, name, request.as_of, changes)
             restated, first_restated = runs.record_restatements(connection, name)
-            version = publish(connection, settings.published, name, changed_days=restated_days)
+            version = publish(
+                *(connection, settings.published, name),
+                changed_days=restated_days,
+                first_kept=suppression.first_run(connection),
+            )
         finally:
             connection.close()
     rows = "\n".join(f"| {t.schema}.{t.name} | {t.row_count:,} |" for t in version.tables)

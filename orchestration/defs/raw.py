@@ -13,6 +13,7 @@ import duckdb
 from orchestration import dial_changes, landing
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.dials import FILES, check_traits, load_dials
+from orchestration.erasure import remove_unfinished
 from orchestration.errors import InputError
 from orchestration.raw_files import select_rows
 
@@ -120,6 +121,7 @@ def raw_tables(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """New files of the landing folder, each loaded once; tables that are there stay as they are."""
     settings = warehouse.settings
+    remove_unfinished(settings)
     with told_plainly(), closing(warehouse.connect()) as connection:
         plan = landing.inspect(settings.raw, connection)
         problems = check_traits(
@@ -132,12 +134,16 @@ def raw_tables(
         for table in ROWS:
             ((count,),) = connection.execute(f"select count(*) from raw.{table}").fetchall()
             brought = landed.tables[table]
-            context.log.info("%s: %s new rows, %s new files", table, brought.rows, brought.files)
+            context.log.info(
+                "%s: %s new rows, %s new files, %s rows of erased people left out",
+                *(table, brought.rows, brought.files, brought.suppressed),
+            )
             yield dg.MaterializeResult(
                 asset_key=["raw", table],
                 metadata={
                     "dagster/row_count": count,
                     "new_rows": brought.rows,
                     "new_files": brought.files,
+                    "suppressed_rows": brought.suppressed,
                 },
             )

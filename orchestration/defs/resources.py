@@ -17,6 +17,7 @@ import duckdb
 from orchestration.errors import InputError, RunError
 from orchestration.lock import writer_lock
 from orchestration.project import Settings
+from orchestration.publish import check_ascending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +29,6 @@ INPUT = "wrong_input"
 """Metadata of a failure that what was given is to blame for."""
 
 OWNERS = ["team:product-analytics"]
-
-WAIT_SECONDS = 6 * 60 * 60
-"""A scheduled run or a backfill waits this long for another writer."""
 
 NOT_WORTH_A_RETRY = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOENT}
 
@@ -74,7 +72,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
         """Takes the writer lock for the length of the run; waits for another writer."""
         say = context.log.warning if context.log else None
-        with writer_lock(self.settings.lock_file, wait_seconds=WAIT_SECONDS, on_wait=say):
+        with writer_lock(self.settings.lock_file, on_wait=say):
             yield self
 
     def connect(self) -> duckdb.DuckDBPyConnection:
@@ -103,6 +101,9 @@ class Request:
         """Reads the run's partition (of a range the newest) and tags; else yesterday.
 
         Unpartitioned assets have no partition of their own: they read the run's.
+
+        Raises:
+            InputError: the warehouse describes a later day already.
         """
         tags: Mapping[str, str] = context.run.tags
         newest = tags.get("dagster/asset_partition_range_end") or tags.get("dagster/partition")
@@ -110,8 +111,10 @@ class Request:
         if not newest and "dagster/backfill" in tags:
             first, newest = _backfilled(context.instance, tags["dagster/backfill"])
         first = tags.get(FROM_DATE_TAG) or first
+        as_of = date.fromisoformat(newest) if newest else settings.yesterday()
+        check_ascending(settings.published, as_of)
         return cls(
-            as_of=date.fromisoformat(newest) if newest else settings.yesterday(),
+            as_of=as_of,
             from_date=date.fromisoformat(first) if first else None,
             full_refresh=tags.get(FULL_REFRESH_TAG) == "true",
             restate_dials=tags.get(RESTATE_DIALS_TAG) == "true",
