@@ -19,6 +19,7 @@ from orchestration.defs.resources import Warehouse
 from orchestration.defs.signals import build_flags
 from orchestration.dials import load_dials
 from orchestration.project import CHECKOUT, Settings
+from orchestration.signals.churn_risk import ranked_days
 from orchestration.signals.flags import RULES
 from orchestration.simulate import simulate
 
@@ -247,6 +248,8 @@ def test_a_warehouse_without_accounts_has_empty_tables(
         "flag_performance": 0,
         "account_flags": 0,
         "user_flags": 0,
+        "account_churn_risk": 0,
+        "risk_ranking_performance": 0,
     }
 
 
@@ -338,6 +341,94 @@ def test_checks_and_outcomes_are_counted_as_in_sql(
     assert expected[2] >= 3
 
 
+def test_accounts_are_ranked_as_in_sql(
+    built: dict[str, pl.DataFrame], connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Live accounts with a running contract; too few departures for anything but active days."""
+    expected = connection.execute(
+        """
+        with live as (
+            select account_id from marts.account_activation_daily
+            inner join marts.accounts using (account_id)
+            where date = $day and accounts.account_status in ('paid', 'trial', 'unknown')
+                and coalesce(contract_started_date <= $day, true)
+                and coalesce(contract_ends_date >= $day - 30, true)
+        ),
+        active as (
+            select account_id, event_date, $day - event_date as age
+            from intermediate.int_point_days
+            where score_model = 'default' and day_points > 0 and event_date <= $day
+            group by all
+        ),
+        counted as (
+            select
+                live.account_id, count(active.age) filter (where age < 14) as days,
+                min(active.age) as silent
+            from live left join active on live.account_id = active.account_id
+            group by 1
+        )
+        select
+            account_id,
+            'active_days',
+            'Active on ' || days || ' of the last 14 days.',
+            case
+                when silent is null then 'Never active.'
+                when silent = 0 then 'Last active that day.'
+                when silent = 1 then 'Last active 1 day ago.'
+                else 'Last active ' || silent || ' days ago.'
+            end,
+            null,
+            rank() over (order by days),
+            $day
+        from counted order by account_id
+        """,
+        {"day": LAST},
+    ).fetchall()
+    assert built["account_churn_risk"].rows() == expected
+    statuses = dict(
+        connection.execute("select account_id, account_status from marts.accounts").fetchall()
+    )
+    ranked = set(built["account_churn_risk"]["account_id"])
+    assert len(ranked) > 40
+    assert {statuses[key] for key in statuses.keys() - ranked} == {"canceled", "expired"}
+
+
+def test_rankings_are_judged_on_every_horizon(built: dict[str, pl.DataFrame]) -> None:
+    record = built["risk_ranking_performance"]
+    assert set(record.select("ranking", "horizon_days").rows()) == {
+        (ranking, days) for ranking in ("model", "active_days") for days in (28, 56, 90)
+    }
+    assert set(record.filter(pl.col("is_shown"))["ranking"]) == {"active_days"}
+    assert set(record["verdict"]) == {"not_enough_outcomes"}
+    assert record["auc"].null_count() == record.height
+    assert "0 departures could be predicted" in record["reason"][0]
+
+
+@pytest.mark.parametrize("last", [LAST, LAST - timedelta(days=1), LAST - timedelta(days=147)])
+def test_features_in_use_are_counted_as_in_sql(
+    connection: duckdb.DuckDBPyConnection, last: date
+) -> None:
+    """On every ranked day, also where the as-of date is no Monday or nothing came before it."""
+    reader = signal_facts.FactReader(connection, last)
+    days = ranked_days(reader.span)
+    expected = connection.execute(
+        """
+        select account, day, count(distinct feature)
+        from signal_accounts
+        cross join unnest($days::int[]) as t(day)
+        left join marts.event_usage_daily as daily
+            on
+                signal_accounts.account_id = daily.account_id
+                and daily.date between $first + (day - 27) and $first + day
+        group by all order by account, day
+        """,
+        {"days": days.tolist(), "first": reader.span.first_date},
+    ).fetchall()
+    counts = reader.feature_counts()
+    assert counts.shape[1] == len(days)
+    assert counts.ravel().tolist() == [count for _, _, count in expected]
+
+
 def test_a_rule_that_does_not_work_may_be_muted(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,4 +476,4 @@ def test_the_asset_writes_all_tables_with_counts_and_checks(
         if event.asset_key
     }
     assert counts == {name: rows.height for name, rows in built.items()}
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 4
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 6

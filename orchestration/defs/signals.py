@@ -16,6 +16,7 @@ from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainl
 from orchestration.defs.signal_facts import READS, FactReader
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
+from orchestration.signals.churn_risk import Ranked, look, tell_churn_risk
 from orchestration.signals.facts import Entity
 from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
@@ -112,7 +113,7 @@ def _build_trends(
 def build_flags(
     connection: duckdb.DuckDBPyConnection, as_of: date, dials: Dials
 ) -> dict[str, pl.DataFrame]:
-    """Follow every rule over all days.
+    """Follow every rule over all days, and rank the accounts.
 
     Args:
         connection: An open warehouse with the marts of the as-of date.
@@ -120,12 +121,15 @@ def build_flags(
         dials: The rules, and the fingerprint for the evidence.
 
     Returns:
-        The rows of `flag_history`, `flag_performance`, `account_flags` and `user_flags`, by name.
+        The rows of `flag_history`, `flag_performance`, `account_flags`, `user_flags`,
+        `account_churn_risk` and `risk_ranking_performance`, by name.
     """
     reader = FactReader(connection, as_of)
     fleet = reader.fleet()
     found: dict[str, list[Watched]] = {}
     checked: list[Checked] = []
+    ranked: list[Ranked] = []
+    feature_counts = reader.feature_counts()
     for block in reader.blocks():
         followed = [
             watched
@@ -133,12 +137,15 @@ def build_flags(
             for watched in watch(block, fleet, entity, dials.flag_rules)
         ]
         checked.append(check(block, followed))
+        ranked.append(look(block, fleet, feature_counts[: block.keys.height]))
+        feature_counts = feature_counts[block.keys.height :]
         for watched in followed:
             found.setdefault(watched.rule.key, []).append(watched.without_days())
+    outcomes = reader.outcomes()
     performance = tables.frame_of(tables.FLAG_PERFORMANCE)
     if checked:
         chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
-        performance = judge_flags(checked, chosen, reader.outcomes(), reader.span, as_of)
+        performance = judge_flags(checked, chosen, outcomes, reader.span, as_of)
     histories = [
         _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
         for parts in found.values()
@@ -170,6 +177,7 @@ def build_flags(
     return {
         tables.FLAG_HISTORY.name: history,
         tables.FLAG_PERFORMANCE.name: performance,
+        **tell_churn_risk(ranked, outcomes, reader.span, as_of),
     } | {
         table.name: is_open.filter(pl.col("entity") == entity)
         .select(column.name for column in table.columns)
@@ -351,6 +359,8 @@ FLAG_TABLES = (
     tables.FLAG_PERFORMANCE,
     tables.ACCOUNT_FLAGS,
     tables.USER_FLAGS,
+    tables.ACCOUNT_CHURN_RISK,
+    tables.RISK_RANKING_PERFORMANCE,
 )
 
 
