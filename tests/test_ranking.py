@@ -23,9 +23,11 @@ from orchestration.signals.ranking import (
     against_peers,
     fit,
     forward_scores,
+    is_worth_learning,
     judge,
     own_features,
     peer_means,
+    places_of_day,
     rank_accounts,
     score_ranking,
     stable_folds,
@@ -117,6 +119,15 @@ def test_a_sample_of_accounts_stands_for_all(monkeypatch: pytest.MonkeyPatch) ->
     assert part.lift_low == pytest.approx(whole.lift_low, abs=0.5)
 
 
+def test_places_are_those_of_the_list_of_the_day() -> None:
+    # First day: 3 above 1 above two equal ones; second day: two are ranked, however high the first.
+    risk = np.array([[3.0, 70.0], [1.0, 90.0], [0.0, 80.0], [0.0, 5.0]])
+    ranked = np.array([[True, True], [True, False], [True, True], [True, False]])
+    nan = np.nan
+    expected = [[7 / 8, 1 / 4], [5 / 8, nan], [2 / 8, 3 / 4], [2 / 8, nan]]
+    assert np.array_equal(places_of_day(risk, ranked), expected, equal_nan=True)
+
+
 def test_means_of_peers_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "MIN_PEERS", 2)
     values = np.array([[1.0], [3.0], [8.0], [100.0]])
@@ -151,14 +162,14 @@ def test_a_model_that_knows_the_habit_beats_active_days() -> None:
         assert model.score.auc > plain.score.auc + 0.05
         assert model.score.auc_low < model.score.auc < model.score.auc_high
         assert model.score.lift_low < model.score.lift < model.score.lift_high
-    # Nothing is scored before thirty accounts outside of a fold had left and been seen to.
+    # Nothing is scored before twenty accounts outside of a fold had left and been seen to.
     assert np.isnan(scores[:, :3]).all()
 
 
 def test_few_departures_rank_by_active_days() -> None:
-    activity, leaves = fleet(seed=2, accounts=60)
+    activity, leaves = fleet(seed=2, accounts=40)
     history, measures, features = studied(activity, leaves)
-    scores = forward_scores(history, features, measures.use.history_days, folds_of(60))
+    scores = forward_scores(history, features, measures.use.history_days, folds_of(40))
     assert np.isnan(scores).all()
     result = judge(history, scores, measures.use.active_days)
     assert result.method == "active_days"
@@ -169,6 +180,24 @@ def test_few_departures_rank_by_active_days() -> None:
     over = history.check_days + 28 <= 419
     assert plain.checked_count == history.at_risk[:, over].sum()
     assert fit(history, features, measures.use.history_days, day=419) is None
+
+
+def test_fewer_than_fifty_departures_are_not_worth_learning_from() -> None:
+    history = History(
+        check_days=np.array([0, 7]),
+        at_risk=np.ones((60, 2), dtype=np.bool_),
+        next_outcome=np.where(np.arange(60)[:, None] < 50, [[28, 30]], NO_OUTCOME),
+        observed_until=100,
+    )
+    assert is_worth_learning(history)
+    # One of them leaves a day too late for both checks.
+    late = history.next_outcome.copy()
+    late[0] = 36
+    assert not is_worth_learning(replace(history, next_outcome=late))
+    # Another one could not leave any more.
+    gone = history.at_risk.copy()
+    gone[0] = False
+    assert not is_worth_learning(replace(history, at_risk=gone))
 
 
 def test_shuffled_departures_leave_the_model_unused() -> None:

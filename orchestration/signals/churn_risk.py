@@ -26,19 +26,17 @@ from orchestration.signals.ranking import (
     against_peers,
     fit,
     forward_scores,
+    is_worth_learning,
     judge,
     own_features,
     rank_accounts,
     stable_folds,
     told_facts,
 )
-from orchestration.signals.track_record import OUTCOMES, check_days
+from orchestration.signals.track_record import OUTCOMES, can_leave, check_days
 
 Array = npt.NDArray[np.integer]
 Bools = npt.NDArray[np.bool_]
-
-GRACE_DAYS = 30
-"""An account whose contract ended longer ago has left without a word, as for the flags."""
 
 FEATURE_DAYS = 28
 """The breadth of use counts the product features that were used in so many days."""
@@ -56,8 +54,7 @@ class Ranked:
     Attributes:
         account_ids: One per row.
         own: The model's features without their peers, shape (accounts, ranked days, features).
-        at_risk: The account could leave: live, and its contract, if it has one, begun and not long
-            over.
+        at_risk: The account could leave, see `can_leave`.
         active_days: Active days among the last 14.
         history_days: Days since the first active one.
         group: Peer group.
@@ -85,7 +82,6 @@ def look(block: Block, fleet: Fleet, feature_count: Array) -> Ranked:
     presence = block.presence
     dates = block.span.dates
     started = block.dates["contract_started_date"][days].T
-    ends = block.dates["contract_ends_date"][days].T
     since = np.where(started == NO_DAY, dates[0] + block.first_seen[:, None], started)
     readiness = block.numbers["readiness_rate"][days].T
     measures = Measures(
@@ -95,12 +91,10 @@ def look(block: Block, fleet: Fleet, feature_count: Array) -> Ranked:
         contract_days=dates[days] - since,
         group=presence.plan[days].T,
     )
-    has_begun = (started == NO_DAY) | (started <= dates[days])
-    is_over = (ends != NO_DAY) & (dates[days] - ends.astype(np.int64) > GRACE_DAYS)
     return Ranked(
         account_ids=block.keys["account_id"],
         own=own_features(measures),
-        at_risk=presence.is_live[days].T & has_begun & ~is_over,
+        at_risk=can_leave(block, days),
         active_days=measures.use.active_days.astype(np.int16),
         history_days=measures.use.history_days.astype(np.int32),
         group=measures.group,
@@ -149,12 +143,14 @@ class ChurnRisk:
 
     def judged(self, history: History) -> Judgement:
         """Compare the model with the ranking by active days, forward in time."""
-        scores = forward_scores(
-            history,
-            self.features[:, self.is_check],
-            self.history_days[:, self.is_check],
-            stable_folds(self.account_ids.to_list()),
-        )
+        scores = np.full(history.at_risk.shape, np.nan)
+        if is_worth_learning(history):
+            scores = forward_scores(
+                history,
+                self.features[:, self.is_check],
+                self.history_days[:, self.is_check],
+                stable_folds(self.account_ids.to_list()),
+            )
         return judge(history, scores, self.active_days[:, self.is_check])
 
     def ranking(self, history: History, judgement: Judgement) -> Ranking:

@@ -32,8 +32,11 @@ Method = Literal["model", "active_days"]
 HORIZON = 28
 """Days within which the model learns to see an account leave; its rate is of these."""
 
-MIN_DEPARTURES = 30
+MIN_LESSONS = 20
 """With fewer departed accounts to learn from there is no model."""
+
+MIN_DEPARTURES = 30
+"""With fewer departed accounts that it had not seen no ranking is judged."""
 
 MIN_HISTORY_DAYS = 56
 """Younger accounts are ranked, but teach nothing: they have no habit yet."""
@@ -60,6 +63,13 @@ MAX_FIT_ROWS = 20_000
 
 MAX_SCORED_ACCOUNTS = 3_000
 """Of more accounts that left or stayed, a weighted sample gives the (then wider) intervals."""
+
+COIN = 0.5
+"""The AUC of a ranking that knows nothing."""
+
+SURE_DEVIATIONS = 2.576
+"""An AUC is surely above a coin's when its 99 % interval is; more often than once in a hundred
+times a model that knows nothing must not be used."""
 
 TOP_SHARE = 0.1
 SEED = 20_130_101
@@ -117,9 +127,10 @@ class Score:
     """How good one ranking was, over all checks together.
 
     Attributes:
-        auc: Chance that a check followed by a departure ranks above one that was not; ties half.
+        auc: Chance that a check followed by a departure stands above one that was not; ties half.
         auc_low: Lower end of its 95 % interval, resampled by account.
         auc_high: Upper end.
+        auc_deviation: Standard deviation of the AUC over the same resamples.
         precision: Share of the tenth ranked highest that were followed by a departure.
         recall: Share of the departures that are in that tenth.
         lift: precision over the share among all checks; recall over a tenth is the same.
@@ -130,6 +141,7 @@ class Score:
     auc: float
     auc_low: float
     auc_high: float
+    auc_deviation: float
     precision: float
     recall: float
     lift: float
@@ -149,7 +161,7 @@ class RankingPerformance:
         outcome_count: Checks followed by a departure.
         outcome_account_count: Accounts that departed.
         score: How good it was; None with fewer than `MIN_DEPARTURES` departed accounts.
-        verdict: `works` when the interval of the AUC lies above 0.5.
+        verdict: `works` when the AUC is surely above that of a coin.
     """
 
     method: Method
@@ -298,6 +310,12 @@ def peer_means(values: Floats | Inputs, peers: Bools, group: npt.NDArray[np.inte
     return spread
 
 
+def is_worth_learning(history: History) -> bool:
+    """Tell whether enough accounts left for a model to learn from some and be judged on others."""
+    left = history.at_risk & (history.next_outcome <= history.check_days + HORIZON)
+    return int(left.any(axis=1).sum()) >= MIN_LESSONS + MIN_DEPARTURES
+
+
 def forward_scores(
     history: History, features: Inputs, history_days: npt.NDArray[np.integer], folds: Ints
 ) -> Floats:
@@ -337,7 +355,7 @@ def _fit_folds(
     """Fit one model per fold without its accounts; none if any of them would know too little."""
     known = _lessons(history, features, history_days, day)
     lessons = [known.of(folds[known.account] != fold) for fold in range(FOLDS)]
-    if any(lesson.departures < MIN_DEPARTURES for lesson in lessons):
+    if any(lesson.departures < MIN_LESSONS for lesson in lessons):
         return []
     models = []
     for lesson in lessons:
@@ -360,14 +378,14 @@ def fit(
         day: What had not happened by the end of this day is not known.
 
     Returns:
-        The model; None with fewer than `MIN_DEPARTURES` departed accounts.
+        The model; None with fewer than `MIN_LESSONS` departed accounts.
 
     Source:
         L2-penalised logistic regression (Hastie, Tibshirani & Friedman 2009, ch. 4.4); the rate is
         a second, unpenalised one on its score, which undoes the shrinkage (Platt 1999).
     """
     lesson = _lessons(history, features, history_days, day)
-    if lesson.departures < MIN_DEPARTURES:
+    if lesson.departures < MIN_LESSONS:
         return None
     coefficients, centre = _coefficients(lesson), _centre(lesson)
     score = (lesson.inputs - centre) @ coefficients
@@ -473,20 +491,46 @@ def judge(
         horizons: In days; `HORIZON` among them, by which one is chosen.
 
     Returns:
-        How good both were. The model is used, if within `HORIZON` its AUC and its top decile are
-        both better and its AUC lies above 0.5 with its whole interval.
+        How good both were, by the places in the list of each day. The model is used, if within
+        `HORIZON` its AUC and its top decile are both better and its AUC is surely above that of a
+        coin.
     """
     ranked = history.at_risk & ~np.isnan(scores)
-    plain = -active_days.astype(np.float64)
+    compared = ranked if ranked.any() else history.at_risk
+    model_places = places_of_day(scores, ranked)
+    plain_places = places_of_day(-active_days.astype(np.float64), compared)
     performances = []
     for horizon in horizons:
         performances += [
-            _judge("model", history, scores, ranked, horizon),
-            _judge("active_days", history, plain, ranked if ranked.any() else None, horizon),
+            _judge("model", history, model_places, ranked, horizon),
+            _judge("active_days", history, plain_places, compared, horizon),
         ]
     model, other = (result for result in performances if result.horizon_days == HORIZON)
     method, why = _choose(model, other)
     return Judgement(method=method, why=why, performances=performances)
+
+
+def places_of_day(risk: Floats, ranked: Bools) -> Floats:
+    """Give every account its place in the list of its day, which is how a ranking is read.
+
+    So nothing is won by knowing the seasons in which many leave.
+
+    Args:
+        risk: Higher is riskier, shape (accounts, checks).
+        ranked: Who is in the list, same shape.
+
+    Returns:
+        Share of the day's list that is safer, equal ones half; nan where not ranked. Same shape.
+    """
+    places = np.full(risk.shape, np.nan)
+    for check in np.flatnonzero(ranked.any(axis=0)).tolist():
+        rows = ranked[:, check]
+        values = risk[rows, check]
+        safest = np.sort(values)
+        below = np.searchsorted(safest, values, side="left")
+        upto = np.searchsorted(safest, values, side="right")
+        places[rows, check] = (below + upto) / (2 * len(values))
+    return places
 
 
 def _choose(model: RankingPerformance, other: RankingPerformance) -> tuple[Method, str]:
@@ -509,10 +553,10 @@ def _choose(model: RankingPerformance, other: RankingPerformance) -> tuple[Metho
 
 
 def _judge(
-    method: Method, history: History, risk: Floats, ranked: Bools | None, horizon: int
+    method: Method, history: History, risk: Floats, ranked: Bools, horizon: int
 ) -> RankingPerformance:
     over = history.check_days + horizon <= history.observed_until
-    judged = (history.at_risk if ranked is None else ranked) & over
+    judged = ranked & over
     left = judged & (history.next_outcome <= history.check_days + horizon)
     checked, outcomes = int(judged.sum()), int(left.sum())
     departed = int(left.any(axis=1).sum())
@@ -521,8 +565,8 @@ def _judge(
     if departed >= MIN_DEPARTURES and outcomes < checked:
         account, check = np.nonzero(judged)
         score = score_ranking(risk[account, check], left[account, check], account)
-        is_better_than_coin = score.auc_low > 0.5  # noqa: PLR2004 - a coin's AUC
-        verdict = "works" if is_better_than_coin else "no_better_than_chance"
+        is_sure = score.auc - COIN > SURE_DEVIATIONS * score.auc_deviation
+        verdict = "works" if is_sure else "no_better_than_chance"
     return RankingPerformance(
         method=method,
         horizon_days=horizon,
@@ -584,6 +628,7 @@ def score_ranking(risk: Floats, outcome: Bools, account: npt.NDArray[np.integer]
         auc=float(auc[0]),
         auc_low=auc_low,
         auc_high=auc_high,
+        auc_deviation=float(np.nanstd(drawn[0])),
         precision=float(recall[0]) * int(outcome.sum()) / (TOP_SHARE * len(risk)),
         recall=float(recall[0]),
         lift=float(recall[0]) / TOP_SHARE,

@@ -257,7 +257,9 @@ FLAG_PERFORMANCE = Table(
             "as well; no_better_than_chance; not_enough_outcomes: fewer than 50 accounts.",
         ),
         Column("horizon_days", COUNT, "Days after the check within which the outcome counts."),
-        Column("checked_count", COUNT, "Checks of live accounts whose horizon is over."),
+        Column(
+            "checked_count", COUNT, "Checks of accounts that could leave, whose horizon is over."
+        ),
         Column("flagged_count", COUNT, "Of them, with the flag open."),
         Column("outcome_count", COUNT, "Of them, followed by the outcome."),
         Column("outcome_account_count", COUNT, "Accounts with such an outcome."),
@@ -323,7 +325,7 @@ RISK_RANKING_PERFORMANCE = Table(
         Column(
             "verdict",
             TEXT,
-            "works: the interval of the AUC lies above 0.5; no_better_than_chance; "
+            "works: the AUC is above 0.5 with its 99 % interval; no_better_than_chance; "
             "not_enough_outcomes: fewer than 30 accounts.",
         ),
         Column("reason", TEXT, "Which ranking is shown and why, in plain English."),
@@ -341,15 +343,15 @@ RISK_RANKING_PERFORMANCE = Table(
         Column(
             "auc",
             NUMBER,
-            "Chance that a check followed by a cancellation ranks above one that is not, ties "
-            "half: 0.5 is chance; null where outcomes are too few.",
+            "Chance that a check followed by a cancellation stands higher in the list of its day "
+            "than one that is not, ties half: 0.5 is chance; null where outcomes are too few.",
         ),
         Column("auc_low", NUMBER, "Lower end of the AUC's 95 % interval, resampled by account."),
         Column("auc_high", NUMBER, "Upper end of the AUC's 95 % interval."),
         Column(
             "top_decile_precision",
             NUMBER,
-            "Share of the tenth ranked highest that cancelled within the horizon.",
+            "Share of the first tenth of the lists that cancelled within the horizon.",
         ),
         Column("top_decile_recall", NUMBER, "Share of the cancellations that are in that tenth."),
         Column(
