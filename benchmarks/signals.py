@@ -59,6 +59,13 @@ select
 from days cross join range($users) as t(u)
 where hash(n, u, date) % 4 = 0 and date < coalesce(canceled_date - 20, date '9999-12-31');
 
+create table marts.event_usage_daily as
+select account_id, user_id, 'feature' || (hash(user_id, event_date) % 5) as feature,
+    event_date as date
+from intermediate.int_point_days;
+create table reference.tracked_events as
+select 'feature' || n as feature from range(5) as t(n);
+
 create table intermediate.int_event_days as
 select account_id, user_id, event_count, event_date from intermediate.int_point_days;
 create table intermediate.int_event_key_days as

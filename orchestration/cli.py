@@ -170,13 +170,13 @@ def query(sql: str, warehouse: Path | None, form: str, limit: int | None, work: 
     show_default=True,
 )
 def backtest(warehouse: Path | None, form: str) -> None:
-    """Show how often every flag was right on the warehouse's own history."""
+    """Show how often flags and the risk ranking were right on the warehouse's own history."""
     from orchestration import report
 
     settings = Settings.resolve(warehouse=warehouse)
     if not settings.published_db.exists():
         raise RunError(f"nothing is published in {settings.warehouse} yet: accountpulse run")
-    report.print_query(settings.published_db, report.BACKTEST, form, limit=None)
+    report.print_backtest(settings.published_db, form)
 
 
 @cli.command()

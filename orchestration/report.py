@@ -50,6 +50,57 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 BACKTEST = """
+    with
+
+    tested as (
+
+        select
+            flag_key,
+            horizon_days,
+            verdict,
+            checked_count,
+            outcome_account_count,
+            flagged_count,
+            base_rate,
+            precision,
+            recall,
+            lift,
+            lift_low,
+            lift_high,
+            median_lead_days,
+            never_flagged_share,
+            null as auc,
+            null as auc_low,
+            null as auc_high,
+            case kind when 'risk' then 1 else 2 end as place
+        from flag_performance
+
+        union all
+
+        -- the tenth that a ranking puts first, as if it were a flag
+        select
+            'top tenth: ' || ranking,
+            horizon_days,
+            verdict,
+            checked_count,
+            outcome_account_count,
+            cast(round(checked_count / 10) as bigint),
+            base_rate,
+            top_decile_precision,
+            top_decile_recall,
+            top_decile_lift,
+            top_decile_lift_low,
+            top_decile_lift_high,
+            null,
+            null,
+            auc,
+            auc_low,
+            auc_high,
+            3
+        from risk_ranking_performance
+
+    )
+
     select
         flag_key,
         horizon_days as days,
@@ -64,11 +115,30 @@ BACKTEST = """
         round(lift_low, 2) as low,
         round(lift_high, 2) as high,
         median_lead_days as lead,
-        round(100 * never_flagged_share, 1) as "stayers flagged %"
-    from flag_performance
-    order by kind desc, flag_key, horizon_days
+        round(100 * never_flagged_share, 1) as "stayers flagged %",
+        round(auc, 3) as auc,
+        round(auc_low, 3) as "auc low",
+        round(auc_high, 3) as "auc high"
+    from tested
+    order by place, flag_key, horizon_days
 """
-"""How often each flag was right, as a person reads it."""
+"""How often each flag, and the tenth that each ranking puts first, was right, for a person."""
+
+SHOWN_RANKING = "select any_value(reason) from risk_ranking_performance"
+
+
+def print_backtest(path: Path, form: str) -> None:
+    """Prints how good flags and rankings were.
+
+    Args:
+        path: the DuckDB file.
+        form: `table`, `csv` or `json`.
+    """
+    print_query(path, BACKTEST, form, limit=None)
+    if form == "table":
+        with closing(open_published(path)) as connection:
+            ((reason,),) = connection.execute(SHOWN_RANKING).fetchall()
+        print(reason or "No account to rank.")
 
 
 def print_query(path: Path, sql: str, form: str, limit: int | None) -> None:

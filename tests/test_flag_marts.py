@@ -9,23 +9,26 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 from marts import SOME_DATE, SOME_TIMEZONE, CompiledMarts, raw_columns
 from polars.testing import assert_frame_equal
+from shuffled import Judged, finds_nothing
 
 from orchestration.defs import signal_facts, signals
 from orchestration.defs.resources import Warehouse
 from orchestration.defs.signals import build_flags
 from orchestration.dials import load_dials
 from orchestration.project import CHECKOUT, Settings
+from orchestration.signals.churn_risk import ChurnRisk, ranked_days
 from orchestration.signals.flags import RULES
 from orchestration.simulate import simulate
 
 SEEDS = CHECKOUT / "seeds"
 DIALS = load_dials(SEEDS)
 LAST = date(2026, 6, 30)
-EARLIER = (LAST - timedelta(days=1), LAST - timedelta(days=45))
+EARLIER = tuple(LAST - timedelta(days=days) for days in (1, 20, 45))
 
 # Rows that say who and where themselves: a later identification or join changes nothing of them.
 RAW = {
@@ -117,13 +120,20 @@ def test_with_everything_later_removed_flags_and_history_of_a_day_are_the_same(
     raw: Path,
     tmp_path: Path,
 ) -> None:
-    known_later = build_flags(connection, day, DIALS)
+    later = Judged(connection, day, DIALS)
     cut = warehouse_of(compiled, raw, tmp_path / "cut", day)
     with closing(cut.connect()) as opened:
-        known_then = build_flags(opened, day, DIALS)
-    assert known_then["flag_history"].height > 100
-    for name, rows in known_then.items():
-        assert_frame_equal(known_later[name], rows)
+        then = Judged(opened, day, DIALS)
+    assert then.built["flag_history"].height > 100
+    for name, rows in then.built.items():
+        assert_frame_equal(later.built[name], rows)
+    # What the model would look at, too, on every check: bit by bit.
+    known_later, known_then = (ChurnRisk(seen.ranked, seen.span) for seen in (later, then))
+    rows = [later.account_ids.index(key) for key in then.account_ids]
+    assert known_then.at_risk.sum() > 300
+    for name in ("features", "at_risk", "active_days", "history_days"):
+        assert np.array_equal(getattr(known_later, name)[rows], getattr(known_then, name))
+    assert_frame_equal(known_later.facts[rows], known_then.facts)
 
 
 def test_a_day_without_data_is_the_pipelines_fault(
@@ -247,6 +257,8 @@ def test_a_warehouse_without_accounts_has_empty_tables(
         "flag_performance": 0,
         "account_flags": 0,
         "user_flags": 0,
+        "account_churn_risk": 0,
+        "risk_ranking_performance": 0,
     }
 
 
@@ -309,13 +321,28 @@ def test_every_rule_is_judged_on_every_horizon(built: dict[str, pl.DataFrame]) -
 def test_checks_and_outcomes_are_counted_as_in_sql(
     built: dict[str, pl.DataFrame], connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """Mondays of live accounts with 28 days to come, and departures within them."""
+    """Mondays of accounts that could leave with 28 days to come, and departures within them."""
     expected = connection.execute(
         """
-        with checks as (
-            select account_id, date from marts.account_activation_daily
+        with contracts as (
+            select account_id, trait, trait_date, valid_from,
+                lead(valid_from, 1, date '9999-12-31')
+                    over (partition by account_id, trait order by valid_from) as until
+            from intermediate.int_account_contracts
+        ),
+        checks as (
+            select daily.account_id, date
+            from marts.account_activation_daily as daily
+            left join contracts as started on daily.account_id = started.account_id
+                and started.trait = 'contract_started_at'
+                and date >= started.valid_from and date < started.until
+            left join contracts as ends on daily.account_id = ends.account_id
+                and ends.trait = 'contract_ends_at'
+                and date >= ends.valid_from and date < ends.until
             where account_status in ('paid', 'trial', 'unknown') and isodow(date) = 1
                 and date <= ?::date - 28
+                and coalesce(started.trait_date <= date, true)
+                and coalesce(ends.trait_date >= date - 30, true)
         ),
         gone as (
             select account_id, min(date) as date from marts.account_activation_daily
@@ -336,6 +363,110 @@ def test_checks_and_outcomes_are_counted_as_in_sql(
     counts = ("checked_count", "outcome_count", "outcome_account_count")
     assert record.select(counts).row(0) == expected
     assert expected[2] >= 3
+
+
+def test_accounts_are_ranked_as_in_sql(
+    built: dict[str, pl.DataFrame], connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Live accounts with a running contract; too few departures for anything but active days."""
+    expected = connection.execute(
+        """
+        with live as (
+            select account_id from marts.account_activation_daily
+            inner join marts.accounts using (account_id)
+            where date = $day and accounts.account_status in ('paid', 'trial', 'unknown')
+                and coalesce(contract_started_date <= $day, true)
+                and coalesce(contract_ends_date >= $day - 30, true)
+        ),
+        active as (
+            select account_id, event_date, $day - event_date as age
+            from intermediate.int_point_days
+            where score_model = 'default' and day_points > 0 and event_date <= $day
+            group by all
+        ),
+        counted as (
+            select
+                live.account_id, count(active.age) filter (where age < 14) as days,
+                min(active.age) as silent
+            from live left join active on live.account_id = active.account_id
+            group by 1
+        )
+        select
+            account_id,
+            'active_days',
+            'Active on ' || days || ' of the last 14 days.',
+            case
+                when silent is null then 'Never active.'
+                when silent = 0 then 'Last active that day.'
+                when silent = 1 then 'Last active 1 day ago.'
+                else 'Last active ' || silent || ' days ago.'
+            end,
+            null,
+            rank() over (order by days),
+            $day
+        from counted order by account_id
+        """,
+        {"day": LAST},
+    ).fetchall()
+    assert built["account_churn_risk"].rows() == expected
+    statuses = dict(
+        connection.execute("select account_id, account_status from marts.accounts").fetchall()
+    )
+    ranked = set(built["account_churn_risk"]["account_id"])
+    assert len(ranked) > 40
+    assert {statuses[key] for key in statuses.keys() - ranked} == {"canceled", "expired"}
+
+
+def test_rankings_are_judged_on_every_horizon(built: dict[str, pl.DataFrame]) -> None:
+    record = built["risk_ranking_performance"]
+    assert set(record.select("ranking", "horizon_days").rows()) == {
+        (ranking, days) for ranking in ("model", "active_days") for days in (28, 56, 90)
+    }
+    assert set(record.filter(pl.col("is_shown"))["ranking"]) == {"active_days"}
+    assert set(record["verdict"]) == {"not_enough_outcomes"}
+    assert record["auc"].null_count() == record.height
+    assert "0 departures could be predicted" in record["reason"][0]
+
+
+@pytest.mark.parametrize("last", [LAST, LAST - timedelta(days=1), LAST - timedelta(days=147)])
+def test_features_in_use_are_counted_as_in_sql(
+    connection: duckdb.DuckDBPyConnection, last: date
+) -> None:
+    """On every ranked day, also where the as-of date is no Monday or nothing came before it."""
+    reader = signal_facts.FactReader(connection, last)
+    days = ranked_days(reader.span)
+    expected = connection.execute(
+        """
+        select account, day, count(distinct feature)
+        from signal_accounts
+        cross join unnest($days::int[]) as t(day)
+        left join marts.event_usage_daily as daily
+            on
+                signal_accounts.account_id = daily.account_id
+                and daily.date between $first + (day - 27) and $first + day
+        group by all order by account, day
+        """,
+        {"days": days.tolist(), "first": reader.span.first_date},
+    ).fetchall()
+    counts = reader.feature_counts()
+    assert counts.shape[1] == len(days)
+    assert counts.ravel().tolist() == [count for _, _, count in expected]
+
+
+def test_by_outcomes_shuffled_between_accounts_nothing_works(
+    compiled: CompiledMarts, tmp_path: Path
+) -> None:
+    """The negative control, on a fleet with enough departures: 19 of 20 times at least."""
+    made = tmp_path / "raw"
+    simulate(made, accounts=1000, days=180, events=60_000, until=LAST, seed=5)
+    large = warehouse_of(compiled, made, tmp_path / "large", LAST)
+    with closing(large.connect()) as opened:
+        judged = Judged(opened, LAST, DIALS)
+    assert "works" in judged.built["flag_performance"]["verdict"]
+    everybody = [None] * len(judged.account_ids)
+    dealt = [judged.shuffled(everybody, seed) for seed in range(20)]
+    assert "no_better_than_chance" in judged.verdicts(dealt[0]).filter(kind="risk")["verdict"]
+    assert sum(finds_nothing(judged, outcomes) for outcomes in dealt) >= 19
 
 
 def test_a_rule_that_does_not_work_may_be_muted(
@@ -385,4 +516,4 @@ def test_the_asset_writes_all_tables_with_counts_and_checks(
         if event.asset_key
     }
     assert counts == {name: rows.height for name, rows in built.items()}
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 4
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 6

@@ -14,9 +14,14 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import duckdb
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
+from shuffled import Judged, finds_nothing
 
+from orchestration.dials import load_dials
 from orchestration.project import CHECKOUT
+from orchestration.signals import tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,3 +122,64 @@ def test_a_run_as_of_the_day_meets_the_expected_values(warehouse: Path, day: dat
             """
         ).fetchall()
     assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def judged(warehouse: Path) -> Judged:
+    """Return what was seen of the real fleet up to the last day."""
+    with duckdb.connect(str(warehouse / "work.duckdb")) as connection:
+        return Judged(connection, DAYS[-1], load_dials(warehouse.parent / "seeds"))
+
+
+def test_the_model_beats_active_days_and_is_no_leak(judged: Judged) -> None:
+    """Forward in time, on enrolments that it had not seen, every Monday."""
+    record = judged.built["risk_ranking_performance"].filter(horizon_days=28)
+    model, plain = (
+        record.row(by_predicate=pl.col("ranking") == name, named=True)
+        for name in ("model", "active_days")
+    )
+    assert model["is_shown"]
+    assert not plain["is_shown"]
+    assert model["checked_count"] == plain["checked_count"] > 5000
+    assert model["outcome_account_count"] >= 30
+    assert plain["auc"] + 0.02 < model["auc"] < 0.9
+    assert model["auc_low"] > 0.5
+    assert model["top_decile_lift"] > max(2.0, plain["top_decile_lift"])
+
+
+@pytest.mark.parametrize("day", DAYS[:-1], ids=str)
+def test_a_later_run_ranks_an_earlier_day_as_the_run_of_that_day(
+    warehouse: Path, day: date
+) -> None:
+    dials = load_dials(warehouse.parent / "seeds")
+    with duckdb.connect(str(warehouse / "work.duckdb")) as connection:
+        later = Judged(connection, day, dials).built
+    with duckdb.connect(str(published(warehouse, day)), read_only=True) as connection:
+        for table in (tables.ACCOUNT_CHURN_RISK, tables.RISK_RANKING_PERFORMANCE):
+            columns = ", ".join(
+                f"{column.name}::double as {column.name}"
+                if column.type == tables.NUMBER
+                else column.name
+                for column in table.columns
+            )
+            then = connection.sql(
+                f"select {columns} from marts.{table.name} order by {', '.join(table.key)}"
+            ).pl()
+            assert then.height > 0
+            assert_frame_equal(later[table.name], then, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize("among", ["everybody", "the same course"])
+def test_by_departures_shuffled_between_accounts_nothing_works(
+    judged: Judged, warehouse: Path, among: str
+) -> None:
+    """The negative control: 19 of 20 times at least no flag works and no model ranks."""
+    with duckdb.connect(str(published(warehouse, DAYS[-1])), read_only=True) as connection:
+        plans = dict(connection.execute("select account_id, plan from marts.accounts").fetchall())
+    groups = [plans[key] if among == "the same course" else None for key in judged.account_ids]
+    assert not finds_nothing(judged, judged.outcomes)
+    dealt = [judged.shuffled(groups, seed) for seed in range(20)]
+    assert sum(finds_nothing(judged, outcomes) for outcomes in dealt) >= 19
+    if among == "the same course":  # not for want of outcomes: flags and model could have worked
+        assert "no_better_than_chance" in judged.verdicts(dealt[0])["verdict"]
+        assert "no_better_than_chance" in judged.rankings(dealt[0])["verdict"]

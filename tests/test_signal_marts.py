@@ -32,6 +32,8 @@ TABLES = (
     tables.ACCOUNT_FLAGS,
     tables.FLAG_HISTORY,
     tables.FLAG_PERFORMANCE,
+    tables.ACCOUNT_CHURN_RISK,
+    tables.RISK_RANKING_PERFORMANCE,
 )
 
 # acme: paid, busy, its flagships untouched; beta: paid, silent for 30 days; gone: canceled.

@@ -31,10 +31,12 @@ REFERENCE = {
     "tracked_events",
 }
 SIGNALS = {
+    "account_churn_risk",
     "account_flags",
     "account_score_trends",
     "flag_history",
     "flag_performance",
+    "risk_ranking_performance",
     "user_flags",
     "user_score_trends",
 }
@@ -137,9 +139,8 @@ def test_raw_rows_go_from_landing_through_staging_to_the_publication(
     for table in RAW:
         assert upstream(specs, f"raw/{table}") == {"dials"}
         assert upstream(specs, f"staging/stg_{table}") == {f"raw/{table}"}
-    assert named("marts", {"account_flags", "account_score_trends"}) <= upstream(
-        specs, "marts/account_health"
-    )
+    read_by_health = {"account_churn_risk", "account_flags", "account_score_trends"}
+    assert named("marts", read_by_health) <= upstream(specs, "marts/account_health")
     assert upstream(specs, "published_marts") == (
         named("marts", MARTS) | named("ops", OPS) | named("reference", REFERENCE)
     )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from orchestration.signals.churn_risk import FEATURE_DAYS, ranked_days
 from orchestration.signals.facts import (
     DETAILS,
     KEYS,
@@ -32,6 +33,7 @@ from orchestration.signals.facts import (
     overdispersion,
     residuals,
 )
+from orchestration.signals.track_record import CHECK_WEEKDAY, check_days
 from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_WEEKS, WEEK_DAYS
 
 Array = npt.NDArray[Any]
@@ -66,10 +68,12 @@ READS = (
     "marts.account_activation_daily",
     "marts.account_engagement_daily",
     "marts.accounts",
+    "marts.event_usage_daily",
     "marts.user_accounts",
     "marts.user_engagement_daily",
     "reference.flag_rules",
     "reference.score_models",
+    "reference.tracked_events",
 )
 """Every table that is read here."""
 
@@ -343,6 +347,54 @@ USER_BENCHMARKS = """
     from marts.user_engagement_daily
     where is_default_model and date between $first_date and $as_of
     group by date
+"""
+
+# Features as bits, so that windows over weeks are cheap; weeks end on the days of the checks.
+FEATURE_WEEKS = """
+    with
+
+    features as (
+
+        select feature, row_number() over (order by feature) - 1 as code
+        from reference.tracked_events
+        where feature is not null
+        group by feature
+
+    ),
+
+    used as (
+
+        select
+            signal_accounts.account,
+            features.code,
+            date_diff('day', $first_date, daily.date) as day
+        from marts.event_usage_daily as daily
+        inner join features on daily.feature = features.feature
+        inner join signal_accounts on daily.account_id = signal_accounts.account_id
+        where daily.date between $first_date and $as_of
+
+    ),
+
+    weeks as (
+
+        select account, code, cast(ceil((day - $first_check) / 7) as bigint) as week
+        from used
+
+        union all
+
+        select account, code, $last_week
+        from used
+        where day > $last_day - $feature_days
+
+    )
+
+    select
+        account as entity,
+        week,
+        code // 62 as part,
+        bit_or(cast(1 as bigint) << cast(code % 62 as integer)) as bits
+    from weeks
+    group by all
 """
 
 COLLAPSES = """
@@ -628,6 +680,36 @@ class FactReader:
         bounds = {"first_date": self.span.first_date, "as_of": self.as_of}
         found: pl.DataFrame = self.connection.sql(OUTCOMES, params=bounds).pl()
         return found
+
+    def feature_counts(self) -> Array:
+        """Count the product features of each account's last days.
+
+        Returns:
+            Shape (accounts, ranked days): distinct features used in FEATURE_DAYS.
+        """
+        days = ranked_days(self.span)
+        checks = check_days(self.span)
+        # Also accounts that come later: they are in the blocks, and have used nothing.
+        (accounts,) = self.connection.execute("select count(*) from signal_accounts").fetchall()[0]
+        first_check = (-int(self.span.dates[0]) - CHECK_WEEKDAY) % WEEK_DAYS
+        rows = self._read(
+            FEATURE_WEEKS,
+            first_check=first_check,
+            last_day=self.span.count - 1,
+            last_week=len(checks) + 1,
+            feature_days=FEATURE_DAYS,
+        )
+        counts = np.zeros((accounts, len(days)), dtype=np.int64)
+        for part in np.unique(rows["part"]):
+            own = rows["part"] == part
+            bits = np.zeros((accounts, len(checks) + 2), dtype=np.int64)
+            bits[rows["entity"][own], rows["week"][own]] = rows["bits"][own]
+            seen = bits[:, : len(checks)].copy()
+            for age in range(1, FEATURE_DAYS // WEEK_DAYS):
+                seen[:, age:] |= bits[:, : len(checks)][:, : len(checks) - age]
+            last = np.bitwise_count(bits[:, -1:])
+            counts += np.hstack([np.bitwise_count(seen), last])[:, : len(days)]
+        return counts
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         """Cut the accounts so that a block's days of accounts and of users fit in memory."""

@@ -16,7 +16,8 @@ from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainl
 from orchestration.defs.signal_facts import READS, FactReader, in_turn
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
-from orchestration.signals.facts import Block, Entity
+from orchestration.signals.churn_risk import Ranked, look, tell_churn_risk
+from orchestration.signals.facts import Array, Block, Entity
 from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
 from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, judge_flags
@@ -112,7 +113,7 @@ def _build_trends(
 def build_flags(
     connection: duckdb.DuckDBPyConnection, as_of: date, dials: Dials
 ) -> dict[str, pl.DataFrame]:
-    """Follow every rule over all days.
+    """Follow every rule over all days, and rank the accounts.
 
     Args:
         connection: An open warehouse with the marts of the as-of date.
@@ -120,29 +121,38 @@ def build_flags(
         dials: The rules, and the fingerprint for the evidence.
 
     Returns:
-        The rows of `flag_history`, `flag_performance`, `account_flags` and `user_flags`, by name.
+        The rows of `flag_history`, `flag_performance`, `account_flags`, `user_flags`,
+        `account_churn_risk` and `risk_ranking_performance`, by name.
     """
     reader = FactReader(connection, as_of)
     fleet = reader.fleet()
     found: dict[str, list[Watched]] = {}
     checked: list[Checked] = []
+    ranked: list[Ranked] = []
 
-    def look(block: Block) -> tuple[Checked, list[Watched]]:
+    def examine(part: tuple[Block, Array]) -> tuple[Checked, Ranked, list[Watched]]:
+        block, feature_counts = part
         followed = [
             watched
             for entity in ENTITIES
             for watched in watch(block, fleet, entity, dials.flag_rules)
         ]
-        return check(block, followed), [watched.without_days() for watched in followed]
+        return (
+            check(block, followed),
+            look(block, fleet, feature_counts),
+            [watched.without_days() for watched in followed],
+        )
 
-    for shown, followed in in_turn(look, reader.blocks()):
+    for shown, measured, followed in in_turn(examine, _with_features(reader)):
         checked.append(shown)
+        ranked.append(measured)
         for watched in followed:
             found.setdefault(watched.rule.key, []).append(watched)
+    outcomes = reader.outcomes()
     performance = tables.frame_of(tables.FLAG_PERFORMANCE)
     if checked:
         chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
-        performance = judge_flags(checked, chosen, reader.outcomes(), reader.span, as_of)
+        performance = judge_flags(checked, chosen, outcomes, reader.span, as_of)
     histories = [
         _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
         for parts in found.values()
@@ -174,12 +184,21 @@ def build_flags(
     return {
         tables.FLAG_HISTORY.name: history,
         tables.FLAG_PERFORMANCE.name: performance,
+        **tell_churn_risk(ranked, outcomes, reader.span, as_of),
     } | {
         table.name: is_open.filter(pl.col("entity") == entity)
         .select(column.name for column in table.columns)
         .sort(*table.key)
         for entity, table in (("account", tables.ACCOUNT_FLAGS), ("user", tables.USER_FLAGS))
     }
+
+
+def _with_features(reader: FactReader) -> Iterator[tuple[Block, Array]]:
+    """Blocks of accounts, each with how many features its accounts used."""
+    feature_counts = reader.feature_counts()
+    for block in reader.blocks():
+        yield block, feature_counts[: block.keys.height]
+        feature_counts = feature_counts[block.keys.height :]
 
 
 def _history(
@@ -355,6 +374,8 @@ FLAG_TABLES = (
     tables.FLAG_PERFORMANCE,
     tables.ACCOUNT_FLAGS,
     tables.USER_FLAGS,
+    tables.ACCOUNT_CHURN_RISK,
+    tables.RISK_RANKING_PERFORMANCE,
 )
 
 

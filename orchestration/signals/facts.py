@@ -249,17 +249,19 @@ class Presence:
         """Sum what the accounts add to the calendar of each plan."""
         return peer_totals(self._activity(self.plan), plans)
 
-    def against(self, calendar: Array) -> Use:
-        """Measure every day's recent use against habit and calendar.
+    def against(self, calendar: Array, at: Array | None = None) -> Use:
+        """Measure recent use against habit and calendar.
 
         What peers did before the account's own first activity is no measure of its habit.
 
         Args:
             calendar: Of the whole fleet, as `calendar_of` gives it.
+            at: Indices of the days to measure on, ascending; every day without.
         """
         not_begun = len(calendar) - 1
         activity = self._activity(np.where(self.has_begun, self.plan, not_begun))
-        return recent_use(activity, calendar, np.arange(self.span.count))
+        days = np.arange(self.span.count) if at is None else at
+        return recent_use(activity, calendar, days)
 
     def _activity(self, group: Array) -> Activity:
         return Activity(

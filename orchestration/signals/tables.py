@@ -257,7 +257,9 @@ FLAG_PERFORMANCE = Table(
             "as well; no_better_than_chance; not_enough_outcomes: fewer than 50 accounts.",
         ),
         Column("horizon_days", COUNT, "Days after the check within which the outcome counts."),
-        Column("checked_count", COUNT, "Checks of live accounts whose horizon is over."),
+        Column(
+            "checked_count", COUNT, "Checks of accounts that could leave, whose horizon is over."
+        ),
         Column("flagged_count", COUNT, "Of them, with the flag open."),
         Column("outcome_count", COUNT, "Of them, followed by the outcome."),
         Column("outcome_account_count", COUNT, "Accounts with such an outcome."),
@@ -282,6 +284,86 @@ FLAG_PERFORMANCE = Table(
             NUMBER,
             "Share of the accounts without any outcome that were flagged at least once.",
         ),
+        _AS_OF,
+    ),
+)
+
+ACCOUNT_CHURN_RISK = Table(
+    name="account_churn_risk",
+    description="One row per account that could leave: live, and its contract, if there is one, "
+    "begun and not over for more than 30 days.",
+    key=("account_id",),
+    columns=(
+        _ACCOUNT,
+        Column("ranking", TEXT, "Which ranking is shown: model or active_days."),
+        Column(
+            "first_reason",
+            TEXT,
+            "What adds most to its risk, in plain English; null where nothing does.",
+        ),
+        Column("second_reason", TEXT, "What adds most after that; null where nothing else does."),
+        Column(
+            "churn_risk_rate",
+            NUMBER,
+            "Estimated chance to cancel within 28 days, 0-1; null where active days rank.",
+        ),
+        Column(
+            "churn_risk_rank",
+            COUNT,
+            "1 for the account most at risk; equal ones share the smallest number.",
+        ),
+        _AS_OF,
+    ),
+)
+RISK_RANKING_PERFORMANCE = Table(
+    name="risk_ranking_performance",
+    description="One row per ranking of churn risk and horizon: how well it told who would cancel, "
+    "every Monday with what was known then and by other accounts.",
+    key=("ranking", "horizon_days"),
+    columns=(
+        Column("ranking", TEXT, "model, or active_days: few active days in 14 first."),
+        Column(
+            "verdict",
+            TEXT,
+            "works: the AUC is above 0.5 with its 99 % interval; no_better_than_chance; "
+            "not_enough_outcomes: fewer than 30 accounts.",
+        ),
+        Column("reason", TEXT, "Which ranking is shown and why, in plain English."),
+        Column("horizon_days", COUNT, "Days after the check within which the account cancels."),
+        Column(
+            "checked_count",
+            COUNT,
+            "Checks that both could rank and whose horizon is over; where the model could rank "
+            "none, all of them for active_days.",
+        ),
+        Column("account_count", COUNT, "Accounts with such a check."),
+        Column("outcome_count", COUNT, "Of the checks, followed by a cancellation."),
+        Column("outcome_account_count", COUNT, "Accounts with such a cancellation."),
+        Column("base_rate", NUMBER, "outcome_count / checked_count; null without checks."),
+        Column(
+            "auc",
+            NUMBER,
+            "Chance that a check followed by a cancellation stands higher in the list of its day "
+            "than one that is not, ties half: 0.5 is chance; null where outcomes are too few.",
+        ),
+        Column("auc_low", NUMBER, "Lower end of the AUC's 95 % interval, resampled by account."),
+        Column("auc_high", NUMBER, "Upper end of the AUC's 95 % interval."),
+        Column(
+            "top_decile_precision",
+            NUMBER,
+            "Share of the first tenth of the lists that cancelled within the horizon.",
+        ),
+        Column("top_decile_recall", NUMBER, "Share of the cancellations that are in that tenth."),
+        Column(
+            "top_decile_lift", NUMBER, "top_decile_precision / base_rate: 1 is chance, 10 the most."
+        ),
+        Column(
+            "top_decile_lift_low",
+            NUMBER,
+            "Lower end of the lift's 95 % interval, resampled by account.",
+        ),
+        Column("top_decile_lift_high", NUMBER, "Upper end of the lift's 95 % interval."),
+        Column("is_shown", BOOLEAN, "Whether account_health shows this ranking."),
         _AS_OF,
     ),
 )

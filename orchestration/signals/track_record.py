@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from orchestration.signals import tables
-from orchestration.signals.facts import Block, Span
+from orchestration.signals.facts import NO_DAY, Block, Span
 from orchestration.signals.flags import Kind, Rule
 from orchestration.signals.history import SEVERITIES
 from orchestration.signals.performance import History, Performance, evaluate, next_outcomes
@@ -27,6 +27,10 @@ CHECK_WEEKDAY = 3
 """Checks are on Mondays, whatever the as-of date: 1970 began three days after one."""
 
 WEEK = 7
+
+GRACE_DAYS = 30
+"""An account whose contract ended longer ago has left without a word, as for the flags."""
+
 TOLD_HORIZON = 28
 """The horizon whose precision and verdict open flags carry."""
 
@@ -42,12 +46,36 @@ def check_days(span: Span) -> npt.NDArray[np.int64]:
     return np.flatnonzero((span.dates + CHECK_WEEKDAY) % WEEK == 0).astype(np.int64)
 
 
+def can_leave(block: Block, days: npt.NDArray[np.integer]) -> Bools:
+    """Say who could still leave: live, and the contract, if there is one, begun and not long over.
+
+    Without the second part everybody whose contract ran out without a word would count as one who
+    stayed, and a flag of customers under contract would look right for nothing.
+
+    Args:
+        block: Some accounts.
+        days: Indices of days.
+
+    Returns:
+        Shape (accounts, days asked for).
+    """
+    date_days = block.span.dates[days].astype(np.int64)[:, None]
+    started, ends = (
+        block.dates[name][days].astype(np.int64)
+        for name in ("contract_started_date", "contract_ends_date")
+    )
+    has_begun = (started == NO_DAY) | (started <= date_days)
+    is_over = (ends != NO_DAY) & (date_days - ends > GRACE_DAYS)
+    can: Bools = (block.presence.is_live[days] & has_begun & ~is_over).T
+    return can
+
+
 @dataclass(frozen=True)
 class Checked:
     """What a block's checks showed, arrays of shape (accounts, checks).
 
     Attributes:
-        at_risk: The account was a live customer.
+        at_risk: The account could still leave.
         flagged: By rule, whether a flag was open; one of a user counts for the account.
     """
 
@@ -68,7 +96,7 @@ def check(block: Block, watched: Iterable[Watched]) -> Checked:
                 any_user[:, accounts] = np.logical_or.reduceat(is_open, starts, axis=1)
             is_open = any_user
         flagged[found.rule.key] = is_open.T
-    return Checked(at_risk=block.presence.is_live[days].T, flagged=flagged)
+    return Checked(at_risk=can_leave(block, days), flagged=flagged)
 
 
 def judge_flags(

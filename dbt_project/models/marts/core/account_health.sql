@@ -32,6 +32,12 @@ flags as (
 
 ),
 
+churn_risk as (
+
+    select * from {{ source('signals', 'account_churn_risk') }}
+
+),
+
 flag_counts as (
 
     select
@@ -75,6 +81,9 @@ health as (
         trends.trend,
         ranked_flags.flag_key as first_flag_key,
         ranked_flags.sentence as first_reason,
+        churn_risk.ranking as churn_risk_ranking,
+        churn_risk.first_reason as churn_risk_first_reason,
+        churn_risk.second_reason as churn_risk_second_reason,
         accounts.seat_count,
         accounts.mrr,
         accounts.user_count,
@@ -89,6 +98,8 @@ health as (
         engagement.top_user_share,
         trends.baseline_ratio,
         trends.slope_points_per_week,
+        churn_risk.churn_risk_rate,
+        churn_risk.churn_risk_rank,
         coalesce(flag_counts.open_risk_count, 0) as open_risk_count,
         coalesce(flag_counts.open_opportunity_count, 0) as open_opportunity_count,
         {{ dbt.datediff(as_of_date(), 'accounts.contract_ends_date', 'day') }} as contract_end_days,
@@ -102,6 +113,7 @@ health as (
     inner join activation on accounts.account_id = activation.account_id
     left join engagement on accounts.account_id = engagement.account_id
     left join trends on accounts.account_id = trends.account_id
+    left join churn_risk on accounts.account_id = churn_risk.account_id
     left join flag_counts on accounts.account_id = flag_counts.account_id
     left join ranked_flags
         on accounts.account_id = ranked_flags.account_id and ranked_flags.flag_rank = 1
