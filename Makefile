@@ -2,6 +2,8 @@
 # once it is there, and until the lock file changes, nothing is installed and no network is used.
 BIN := .venv/bin
 SYNCED := .venv/synced
+# What only a run that restates has leaves blanks, and CTEs that nobody reads, where all is built anew.
+ANEW_EXCEPT := AM04,LT02,LT09,LT14,ST03,ST06
 
 .PHONY: help environment demo test lint bench dev
 
@@ -36,6 +38,8 @@ lint: environment
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@LINTED_RUN=anew $(BIN)/sqlfluff lint --disable-progress-bar --exclude-rules $(ANEW_EXCEPT) \
+		$$(grep -lrE 'restat|was_delivered' --include='*.sql' dbt_project/models)
 
 bench: environment
 	@$(BIN)/python benchmarks/bench.py

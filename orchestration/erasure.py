@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from orchestration import landing, runs, suppression
+from orchestration import dial_changes, landing, runs, suppression
 from orchestration.dials import check_traits, load_dials
 from orchestration.errors import InputError, RunError
 from orchestration.project import Settings
@@ -400,9 +400,9 @@ def _check_run_can_follow(settings: Settings) -> None:
     """
     with closing(duckdb.connect(str(_building(settings)), read_only=True)) as connection:
         plan = landing.inspect(settings.raw, connection)
-        problems = check_traits(
-            load_dials(settings.seeds), plan.columns("identifies"), plan.columns("groups")
-        )
+        dials = load_dials(settings.seeds)
+        dial_changes.judged(settings, dials, restate=False)
+        problems = check_traits(dials, plan.columns("identifies"), plan.columns("groups"))
         if problems:
             raise InputError(problems)
         as_of = newest_day(settings.published)

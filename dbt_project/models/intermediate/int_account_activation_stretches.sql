@@ -1,5 +1,5 @@
--- One row per account and stretch of days, from first seen to the as-of date, on which its rates, as
--- scored and restated, stay the same.
+-- One row per account and stretch of days, from first seen to the as-of date, on which its rates,
+-- as scored and restated, stay the same.
 {{ config(materialized='incremental') }}
 {%- set bases = ['scored', 'restated'] %}
 {%- set measures = [

@@ -19,7 +19,9 @@ days as (
     union
 
     select date_day
-    from ({{ changed_days('int_account_states', ['account_id', 'account_status', 'plan']) }}) as states
+    from (
+        {{ changed_days('int_account_states', ['account_id', 'account_status', 'plan']) }}
+    ) as states
 
     {%- else %}
 

@@ -31,8 +31,7 @@ events_now as (
     where
         fate = 'kept'
         and anonymous_id is not null
-        and user_id is not null
-        {{ and_restated('int_restated_events', ['event_id']) }}
+        and user_id is not null {{ and_restated('int_restated_events', ['event_id']) }}
 
 ),
 
@@ -55,13 +54,17 @@ identifies_changed as (
 
 lost as (
 
-    select * from events_before except select * from events_now
+    select * from events_before
+    except
+    select * from events_now
 
 ),
 
 gained as (
 
-    select * from events_now except select * from events_before
+    select * from events_now
+    except
+    select * from events_before
 
 ),
 

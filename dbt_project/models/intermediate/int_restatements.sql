@@ -42,15 +42,14 @@
 with
 
 {%- for mart, told in marts.items() %}
-{%- set columns = (['account_id', 'date'] + told['columns'] + told['keys'] | list) | unique | list %}
+{%- set columns = (['account_id', 'date'] + told['columns'] + told['keys'] | list)
+    | unique | list %}
 
 {{ mart }}_before as (
 
-    {%- if restating() %}
-    select {{ columns | join(', ') }} from {{ superseded(mart) }}
-    {%- else %}
-    select {{ columns | join(', ') }} from {{ ref(mart) }} where false
-    {%- endif %}
+    select {{ columns | join(', ') }}
+    from {{ superseded(mart) if restating() else ref(mart) }}
+    where {{ restating() }}
 
 ),
 
@@ -58,13 +57,9 @@ with
 
     select {{ columns | join(', ') }}
     from {{ ref(mart) }}
-    {%- if restating() %}
-    where
-        date <= {{ known_date() }}
-        {{ and_restated(told['scope'], told['keys'] | list, told['keys'].values() | list) }}
-    {%- else %}
-    where false
-    {%- endif %}
+    where {{ 'date <= ' ~ known_date() if restating() else 'false' }} {{ and_restated(
+        told['scope'], told['keys'] | list, told['keys'].values() | list
+    ) }}
 
 ),
 
@@ -72,9 +67,17 @@ with
 
     select distinct {{ (['account_id', 'date'] + identities[mart]) | join(', ') }}
     from (
-        (select * from {{ mart }}_before except select * from {{ mart }}_now)
+        (
+            select * from {{ mart }}_before
+            except
+            select * from {{ mart }}_now
+        )
         union all
-        (select * from {{ mart }}_now except select * from {{ mart }}_before)
+        (
+            select * from {{ mart }}_now
+            except
+            select * from {{ mart }}_before
+        )
     ) as differing
 
 ),
@@ -89,15 +92,19 @@ score_changes as (
             coalesce(now.engagement_score, 0) - coalesce(before.engagement_score, 0)
         ) as score_change
     from {{ mart }}_changed as changed
-    {%- for side in ['before', 'now'] %}
-    left join {{ mart }}_{{ side }} as {{ side }}
+    left join {{ mart }}_before as before
         on
-            changed.account_id = {{ side }}.account_id
-            and changed.date = {{ side }}.date
-            {%- for name in identities[mart] %}
-            and changed.{{ name }} = {{ side }}.{{ name }}
-            {%- endfor %}
-    {%- endfor %}
+            changed.account_id = before.account_id
+            and changed.date = before.date
+            and changed.score_model = before.score_model
+            {{ 'and changed.user_id = before.user_id' if 'user_id' in identities[mart] }}
+    left join {{ mart }}_now as now
+        on
+            changed.account_id = now.account_id
+            and changed.date = now.date
+            and changed.score_model = now.score_model
+            {{ 'and changed.user_id = now.user_id' if 'user_id' in identities[mart] }}
+
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 
@@ -117,7 +124,13 @@ changes as (
     union all
     {%- endfor %}
 
-    select date, 0, 0, 0, 0, score_change from score_changes
+    select
+        date,
+        {%- for mart in marts %}
+        0 as {{ mart }},
+        {%- endfor %}
+        score_change
+    from score_changes
 
 ),
 

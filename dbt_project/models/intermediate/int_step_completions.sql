@@ -21,7 +21,7 @@ starts as (
 
     select account_id, min(date_day) as first_date
     from {{ ref('int_restated_step_days') }}
-    group by 1
+    group by account_id
 
 ),
 

@@ -183,29 +183,44 @@ daily as (
 
 ),
 
-counted as (
+running as (
 
     select
-        daily.step_row,
-        daily.account_id,
-        daily.user_id,
-        {%- if restating() %}
-        coalesce(openings.count_in_window, 0) +
-        {%- endif %}
-        sum(daily.moved) over (
-            partition by daily.step_row, daily.account_id, daily.user_id
-            order by daily.date_day
+        step_row,
+        account_id,
+        user_id,
+        sum(moved) over (
+            partition by step_row, account_id, user_id
+            order by date_day
             rows between unbounded preceding and current row
         ) as count_in_window,
-        daily.had_event,
-        daily.date_day
+        had_event,
+        date_day
     from daily
+
+),
+
+counted as (
+
     {%- if restating() %}
+
+    select
+        running.step_row,
+        running.account_id,
+        running.user_id,
+        coalesce(openings.count_in_window, 0) + running.count_in_window as count_in_window,
+        running.had_event,
+        running.date_day
+    from running
     left join openings
         on
-            daily.step_row = openings.step_row
-            and daily.account_id = openings.account_id
-            and daily.user_id = openings.user_id
+            running.step_row = openings.step_row
+            and running.account_id = openings.account_id
+            and running.user_id = openings.user_id
+
+    {%- else %}
+
+    select * from running
     {%- endif %}
 
 )

@@ -37,10 +37,11 @@ starts as (
 
 point_days as (
 
+    {%- if restating() %}
+
+    -- earlier points have left every window by then
     select point_days.*
     from {{ ref('int_point_days') }} as point_days
-    {%- if restating() %}
-    -- earlier points have left every window by then
     inner join score_models on point_days.score_model = score_models.score_model
     inner join starts
         on
@@ -48,6 +49,10 @@ point_days as (
             and point_days.user_id = starts.user_id
             and point_days.event_date
             > {{ days_after('starts.first_date', '-score_models.window_days') }}
+
+    {%- else %}
+
+    select * from {{ ref('int_point_days') }}
     {%- endif %}
 
 ),
@@ -169,28 +174,23 @@ stretches as (
 
 member_days as (
 
-    select
-        stretches.score_model,
-        stretches.account_id,
-        stretches.user_id,
-        stretches.event_count,
-        stretches.day_points,
-        cast(stretches.points_moved as decimal(18, 4)) as engagement_points,
-        cast(stretches.active_days_moved as bigint) as active_day_count,
-        stretches.valid_from,
-        {%- if restating() %}
-        restated.date_day
+    {%- if restating() %}
+
+    select stretches.*, restated.date_day
     from stretches
     inner join {{ ref('int_restated_user_days') }} as restated
         on
             stretches.account_id = restated.account_id
             and stretches.user_id = restated.user_id
             and restated.date_day between stretches.valid_from and stretches.valid_to
-        {%- else %}
-        {{ each_day('stretches.valid_from', 'stretches.valid_to') }} as date_day
-    from stretches
-        {%- endif %}
     where stretches.members_moved > 0
+
+    {%- else %}
+
+    select *, {{ each_day('valid_from', 'valid_to') }} as date_day
+    from stretches
+    where members_moved > 0
+    {%- endif %}
 
 ),
 
@@ -207,8 +207,8 @@ scored as (
         case
             when member_days.date_day = member_days.valid_from then member_days.day_points else 0
         end as day_points,
-        member_days.engagement_points,
-        member_days.active_day_count,
+        cast(member_days.points_moved as decimal(18, 4)) as engagement_points,
+        cast(member_days.active_days_moved as bigint) as active_day_count,
         scored_stretches.is_default_model,
         member_days.date_day
     from member_days

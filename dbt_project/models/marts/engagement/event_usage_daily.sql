@@ -6,16 +6,15 @@
         'restated_on': {'account_id': 'account_id', 'date': 'event_date'},
     }
 ) }}
+{%- set in_scope = and_restated('int_restated_cells', ['account_id', 'event_date'])
+    ~ and_restated('int_restated_days', ['event_date'], ['date_day']) %}
 with
 
 event_key_days as (
 
     select *
     from {{ ref('int_event_key_days') }}
-    where
-        true
-        {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
-        {{ and_restated('int_restated_days', ['event_date'], ['date_day']) }}
+    where true {{ in_scope }}
 
 ),
 
