@@ -43,6 +43,7 @@ lint: environment
 
 bench: environment
 	@$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python benchmarks/history.py
 	@$(BIN)/python benchmarks/signals.py 100000 365
 
 dev: environment
