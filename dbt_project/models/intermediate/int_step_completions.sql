@@ -51,7 +51,7 @@ held as (
         or met.met_from
         >= {{ days_after('starts.first_date', '-coalesce(steps.expires_after_days, 0)') }}
 
-    union all
+    union
 
     -- what was completed on the day before goes on from there
     select
@@ -79,7 +79,7 @@ compared as (
         *,
         max(held_to) over (
             partition by step_row, account_id, user_id
-            order by held_from
+            order by held_from, held_to
             rows between unbounded preceding and 1 preceding
         ) as held_until
     from held
@@ -98,7 +98,7 @@ numbered as (
             end
         ) over (
             partition by step_row, account_id, user_id
-            order by held_from
+            order by held_from, held_to
             rows between unbounded preceding and current row
         ) as stretch_number
     from compared
