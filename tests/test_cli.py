@@ -21,7 +21,7 @@ from orchestration.simulate import simulate
 
 AS_OF = "2026-03-01"
 NEXT_DAY = "2026-03-02"
-MARTS = 24
+MARTS = 26
 
 
 def environment(**further: str) -> dict[str, str]:
