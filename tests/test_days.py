@@ -66,7 +66,7 @@ def test_a_day_is_over_at_the_end_of_it_in_the_reporting_time_zone(
 def test_an_as_of_date_needs_an_event_up_to_the_end_of_its_day(
     timezone: str, day: str, last: str, first: str
 ) -> None:
-    plan = LandingPlan((), (), 0, {"tracks": {}})
+    plan = LandingPlan(files=(), touched=(), rewritten=(), known_count=0, tables={"tracks": {}})
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("create schema raw")

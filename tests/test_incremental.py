@@ -206,3 +206,56 @@ def test_daily_runs_of_the_command_equal_one_full_build(seed: int, tmp_path: Pat
     assert got.keys() == wanted.keys()
     wrong = [name for name in wanted if got[name] != wanted[name]]
     assert not wrong, f"seed {seed}: {wrong}"
+
+
+def test_a_first_identification_and_a_first_join_give_earlier_events_their_owner(
+    marts: CompiledMarts,
+) -> None:
+    """The contract's exception to promise 2, and its record: the days, rows and scores."""
+    day = date(2026, 3, 10)
+    case = random_case(1, SMALL)._replace(as_of=day, timezone="UTC")
+    case = case._replace(
+        dials=case.dials
+        | {
+            "tracked_events": [{"event_key": "opened", "event_name": "Opened"}],
+            "score_models": [{"score_model": "default", "window_days": "7", "curve": "winsorized"}],
+            "engagement_weights": [
+                {"score_model": "default", "event_key": "opened", "weight": "2"}
+            ],
+            "activation_steps": [],
+            "exclusions": [],
+        }
+    )
+    nothing: Tables = {"tracks": [], "identifies": [], "groups": []}
+    event = {"id": "e1", "event": "Opened", "timestamp": "2026-03-01 10:00:00"}
+    elsewhere = event | {"id": "e2", "user_id": "ben", "context_group_id": "bolt"}
+    joined = {"group_id": "acme", "user_id": "ann", "timestamp": "2026-03-12 09:00:00"}
+    identified = {"anonymous_id": "tablet", "user_id": "ann", "timestamp": "2026-03-12 10:00:00"}
+    usage = "select account_id, user_id, date::varchar from marts.event_usage_daily order by all"
+    with marts.open(case) as connection:
+        tracks = [event | {"anonymous_id": "tablet"}, elsewhere]
+        marts.deliver(connection, nothing | {"tracks": tracks}, 1)
+        marts.build(connection, day, "UTC")
+        assert connection.execute(usage).fetchall() == [("bolt", "ben", "2026-03-01")]
+        marts.deliver(
+            connection,
+            nothing
+            | {"identifies": [identified | {"id": "i1"}], "groups": [joined | {"id": "g1"}]},
+            2,
+        )
+        marts.build(connection, date(2026, 3, 12), "UTC", Known(1, day))
+        assert connection.execute(usage).fetchall() == [
+            ("acme", "ann", "2026-03-01"),
+            ("bolt", "ben", "2026-03-01"),
+        ]
+        restated = connection.execute("from intermediate.int_restatements order by all").fetchall()
+        days = connection.execute(
+            "select restated_date, event_usage_daily_count, user_engagement_daily_count,"
+            " account_engagement_daily_count, score_change_max"
+            " from intermediate.int_restatements order by restated_date"
+        ).fetchall()
+    # on 7 days ann's and acme's points, and what they change in the benchmark for ben and bolt;
+    # after that ann is a member without points
+    assert len(restated) == 10
+    assert days[0] == (date(2026, 3, 1), 1, 2, 2, 100)
+    assert [row[1:] for row in days[7:]] == [(0, 1, 1, 0)] * 3
