@@ -34,14 +34,15 @@ from orchestration.project import CHECKOUT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from raw_cases import Case, Row, Size, Tables
+    from raw_cases import Case, DialFiles, Row, Size, Tables
 
 
 class Run(NamedTuple):
-    """A daily run: what was delivered since the one before, and the day it brings the marts to."""
+    """A daily run: what was delivered since the one before, the day it describes, its dials."""
 
     deliveries: list[Tables]
     as_of: date
+    dials: DialFiles
 
 
 def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
@@ -50,7 +51,8 @@ def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
     Most rows come with the first run of or after their day, some much later, some too early; the
     rows of a delivery have no order; some runs bring nothing, some several deliveries, some days
     have no run. Some rows are told again later, and otherwise. Exclusions are frequent, so that
-    entities become excluded by a trait that was told since, and no longer are.
+    entities become excluded by a trait that was told since, and no longer are. Dials may change
+    between runs, as far as a run may go on from tables that were built with those before.
     """
     chance = random.Random(seed)  # noqa: S311 - test data, and it must replay
     case = random_case(seed, size)
@@ -62,9 +64,15 @@ def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
     dates = [*(case.as_of - timedelta(days=day) for day in days), case.as_of]
     if chance.random() < 0.3:
         dates.append(case.as_of)
+    changed = chance.randrange(1, len(dates)) if chance.random() < 0.4 else 0
+    earlier = dials_before(case.dials, dates[changed - 1], chance)
     runs = [
-        Run([{table: [] for table in case.raw} for _ in range(chance.choice([1, 1, 2]))], day)
-        for day in dates
+        Run(
+            [{table: [] for table in case.raw} for _ in range(chance.choice([1, 1, 2]))],
+            day,
+            earlier if number < changed else case.dials,
+        )
+        for number, day in enumerate(dates)
     ]
 
     def delivery(row: Row) -> int:
@@ -85,6 +93,22 @@ def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
                 again = told_again(said, chance.choice(rows), chance)
                 chance.choice(runs[later].deliveries)[table].append(again)
     return case, runs
+
+
+def dials_before(dials: DialFiles, newest: date, chance: random.Random) -> DialFiles:
+    """Return earlier dials: fewer names of events, other exclusions, no rows from after a day."""
+    tracked, exclusions = dials["tracked_events"], dials["exclusions"]
+    return (
+        dials
+        | {
+            "tracked_events": chance.sample(tracked, chance.randint(1, len(tracked))),
+            "exclusions": chance.sample(exclusions, chance.randint(0, len(exclusions))),
+        }
+        | {
+            name: [row for row in dials[name] if row["valid_from"] <= str(newest)]
+            for name in ("engagement_weights", "activation_steps")
+        }
+    )
 
 
 def told_again(row: Row, other: Row, chance: random.Random) -> Row:
@@ -125,6 +149,7 @@ def check(marts: CompiledMarts, seed: int, size: Size) -> None:
                 load += 1
                 marts.deliver(restated, delivery, load)
                 marts.deliver(whole, delivery, load)
+            marts.tell(restated, case._replace(dials=run.dials))
             marts.build(restated, run.as_of, case.timezone, known)
             known = Known(load, run.as_of)
         marts.build(whole, case.as_of, case.timezone)
@@ -153,7 +178,7 @@ def test_runs_of_larger_deliveries_equal_one_full_build(
 
 
 def run_command(folder: Path, case: Case, as_of: date, *arguments: str) -> bool:
-    """Run the command on the landing folder; false where there is no event to describe yet."""
+    """Run the command on the landing folder; false where what it needs has not landed yet."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "orchestration.cli", "run", "--raw", str(folder / "raw")),
@@ -169,7 +194,8 @@ def run_command(folder: Path, case: Case, as_of: date, *arguments: str) -> bool:
         capture_output=True,
         text=True,
     )
-    if done.returncode == 2 and ("no events" in done.stderr or "no tracks file" in done.stderr):
+    awaited = ("no events", "no tracks file", "is not a trait in raw")
+    if done.returncode == 2 and any(text in done.stderr for text in awaited):
         return False
     assert done.returncode == 0, done.stdout + done.stderr
     return True
