@@ -116,7 +116,8 @@ class CompiledMarts:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("attach ':memory:' as work")
         connection.execute("use work")
-        for schema in ("raw", "reference", "staging", "intermediate", "marts", "ops"):
+        schemas = ("raw", "reference", "staging", "intermediate", "marts", "ops", "superseded")
+        for schema in schemas:
             connection.execute(f"create schema work.{schema}")
         for table in RAW_COLUMNS:
             connection.execute(f"create table raw.{table} ({raw_columns(table)})")

@@ -19,7 +19,6 @@ scope calls them otherwise). Without a key, and when everything is built anew, a
             )
         {%- endif -%}
     {%- endset -%}
-    create schema if not exists {{ former.without_identifier() }};
     create or replace table {{ former }} as select * from {{ target }} {{ where }};
     delete from {{ target }} {{ where }};
     insert into {{ target }} select * from {{ fresh }}
