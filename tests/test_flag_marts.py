@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from marts import SOME_DATE, SOME_TIMEZONE, CompiledMarts, raw_columns
+from marts import CompiledMarts, raw_columns
 from polars.testing import assert_frame_equal
 from shuffled import Judged, finds_nothing
 
@@ -85,10 +85,7 @@ def warehouse_of(
                 f"create table reference.{table} as "
                 f"from read_csv('{SEEDS / table}.csv', header = true, columns = {{{types}}})"
             )
-        for statement in compiled.statements:
-            select = statement.select.replace(SOME_DATE, str(as_of))
-            select = select.replace(SOME_TIMEZONE, "UTC")
-            connection.execute(f"create {statement.kind} {statement.relation} as {select}")
+        compiled.build(connection, as_of, "UTC")
     settings = Settings(raw=raw, warehouse=folder, seeds=SEEDS, timezone="UTC")
     return Warehouse.of(settings)
 

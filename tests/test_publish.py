@@ -479,8 +479,8 @@ STEPS = [
     ("_counted", 1),
     ("_write_parquet", 1),
     ("_link", 2),
-    ("_flush", 1),
-    ("_flush", 12),
+    ("flush", 1),
+    ("flush", 12),
     ("_switch", 1),
     ("_prune", 1),
 ]
