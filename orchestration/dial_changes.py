@@ -494,4 +494,6 @@ def record(
     ]
     if rows:
         marks = ", ".join("?" * len(COLUMNS))
-        work.executemany(f"insert into ops.dial_changes values ({marks})", rows)
+        work.executemany(
+            f"insert into ops.dial_changes ({', '.join(COLUMNS)}) values ({marks})", rows
+        )

@@ -102,7 +102,8 @@ def record_restatements(work: duckdb.DuckDBPyConnection, run_id: str) -> tuple[i
     )
     names = ", ".join(list(RESTATEMENTS)[1:])
     work.execute(
-        f"insert into ops.restatements select ?, {names} from intermediate.int_restatements",
+        f"insert into ops.restatements by name"
+        f" select ? as run_id, {names} from intermediate.int_restatements",
         [run_id],
     )
     ((count, first),) = work.execute(
@@ -146,7 +147,7 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
     load_count, freshest, previous_date = known[0] if known else (None, None, None)
     work.execute(
         """
-        insert into ops.runs
+        insert into ops.runs by name
         with staged as (
             select load_id, received_at, event_at as happened_at from staging.stg_tracks
             union all
@@ -165,13 +166,19 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
             where load_id is null or load_id > coalesce($load_count::bigint, -1)
         )
         select
-            $run_id, $dial_fingerprint, $code_fingerprint, $timezone,
-            greatest(load_count, $load_count), greatest(freshest_received_at, $freshest),
-            $as_of, $from_date, $restated_days is null,
+            $run_id as run_id,
+            $dial_fingerprint as dial_fingerprint,
+            $code_fingerprint as code_fingerprint,
+            $timezone as reporting_timezone,
+            greatest(load_count, $load_count) as load_count,
+            greatest(freshest_received_at, $freshest) as freshest_received_at,
+            $as_of as as_of_date,
+            $from_date as from_date,
+            $restated_days is null as is_full_build,
             case
                 when least(reached_date, $from_date, $dials_from) <= $previous_date
                     then least(reached_date, $from_date, $dials_from)
-            end
+            end as restated_from_date
         from told
         """,
         vars(run)
@@ -255,6 +262,8 @@ def prepare_table(
 ) -> None:
     """Makes a table of schema ops that Python writes, where it is not there, with its comments.
 
+    A table of an earlier version gets the columns that it lacks; they are null in its old rows.
+
     Args:
         work: the work file.
         table: its name.
@@ -269,7 +278,9 @@ def prepare_table(
     work.execute("create schema if not exists ops")
     work.execute(f"create table if not exists ops.{table} ({typed})")
     work.execute(f"comment on table ops.{table} is {quoted(text)}")
-    for name, (_, comment) in columns.items():
+    for name, (kind, comment) in columns.items():
+        addable = kind.removesuffix(" not null")
+        work.execute(f"alter table ops.{table} add column if not exists {name} {addable}")
         work.execute(f"comment on column ops.{table}.{name} is {quoted(comment)}")
 
 

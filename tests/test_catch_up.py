@@ -58,9 +58,13 @@ def test_a_run_after_days_without_one_leaves_what_daily_runs_leave(tmp_path: Pat
         assert [day for day, _ in days] == [FIRST + timedelta(days=n) for n in (1, 2, 3)]
         assert days == ask(daily, told)
     # These tell how runs went and in which order files were loaded.
-    told = ("ops.runs", "ops.data_quality", "ops.landed_files", "ops.quarantined_events")
+    told = (
+        *("ops.runs", "ops.restatements", "ops.data_quality"),
+        *("ops.landed_files", "ops.deliveries", "ops.quarantined_events"),
+    )
     assert different_tables(skipping, daily, *told) == []
     for sql in (
+        "select sum(columns(* exclude (load_id))) from ops.deliveries",
         f"select * from ops.data_quality where as_of_date = '{LAST}'",
         "select * exclude (load_id) from ops.quarantined_events order by all",
         "select table_name, file_name, row_count from ops.landed_files order by all",

@@ -75,6 +75,19 @@ def test_a_later_run_tells_the_newest_of_all_and_the_earliest_day_of_what_came_i
     )
 
 
+def test_a_record_that_an_earlier_version_began_goes_on(work: duckdb.DuckDBPyConnection) -> None:
+    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
+    record(work, 1)
+    work.execute("alter table ops.runs drop column is_full_build")
+    add(work, 2, "2026-03-09 18:00", "2026-03-04 12:00")
+
+    assert record(work, 2) == (2, "2026-03-09 18:00", date(2026, 3, 4))
+    assert work.execute("select is_full_build from ops.runs order by run_id").fetchall() == [
+        (None,),
+        (True,),
+    ]
+
+
 def test_days_after_the_run_before_are_new_not_restated(work: duckdb.DuckDBPyConnection) -> None:
     add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
     record(work, 1)
