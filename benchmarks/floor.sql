@@ -17,7 +17,9 @@
 set TimeZone = 'UTC';
 set preserve_insertion_order = false;
 
-create or replace temp macro trimmed(told) as trim(told, e' \t\n\r\f\x0b');
+-- A blank at either end sorts before '!'; almost no text has one, and looking is cheaper than trimming.
+create or replace temp macro trimmed(told) as
+    case when told < '!' or reverse(told) < '!' then trim(told, e' \t\n\r\f\x0b') else told end;
 
 create or replace temp macro cleaned(told) as
     case when lower(trimmed(told)) not in ('', 'null', 'undefined') then trimmed(told) end;
@@ -298,6 +300,7 @@ create temp view tracks as
 select
     cleaned(id) as event_id,
     cleaned(user_id) as user_id,
+    anonymous_id,
     cleaned(anonymous_id) as device_id,
     cleaned(context_group_id) as account_id,
     cleaned(event) as event_name,
@@ -329,8 +332,35 @@ select
 from tracked
 group by 1;
 
+-- Devices with events without a user. One that never had but one user is that user's; for the others
+-- every identification counts, with its time.
+create temp table device_spellings as
+with seen as (
+    select distinct anonymous_id, cleaned(user_id) as user_id
+    from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
+    where anonymous_id is not null
+),
+told as (
+    select cleaned(anonymous_id) as device_id, user_id, false as is_identify from seen
+    union all
+    select device_id, user_id, true as is_identify from identified where user_id is not null
+),
+devices as (
+    select
+        device_id,
+        count(distinct user_id) = 1 and bool_or(is_identify) as has_one_user,
+        min(user_id) as user_id
+    from told
+    where device_id is not null
+    group by 1
+    having bool_or(user_id is null)
+)
+select distinct seen.anonymous_id, devices.device_id, devices.user_id, devices.has_one_user
+from devices
+inner join seen on devices.device_id = cleaned(seen.anonymous_id);
+
 -- Rows that need a look: doubled, without a user, without an account that follows from the user
--- alone, or with a condition on their properties.
+-- alone, with a condition on their properties, or from a device with more than one user.
 create temp table special_calls as
 select
     tracks.*,
@@ -347,6 +377,9 @@ where
         tracks.user_id is null
         or (tracks.account_id is null and homes.user_id is null)
         or names.has_condition
+        or tracks.anonymous_id in (
+            select anonymous_id from device_spellings where not has_one_user
+        )
         or tracks.id_hash in (select id_hash from doubled)
     );
 
@@ -357,26 +390,10 @@ create temp macro is_excluded(kind, id) as
         where excluded_ids.entity = kind and lower(id) like excluded_ids.like_pattern escape '\'
     );
 
-insert into excluded
-select distinct 'user', user_id
-from special_calls
-inner join excluded_ids
-    on entity = 'user' and lower(user_id) like like_pattern escape '\'
-union
-select distinct 'account', account_id
-from special_calls
-inner join excluded_ids
-    on entity = 'account' and lower(account_id) like like_pattern escape '\';
-
 create temp table special as
 select *
 from special_calls
-where
-    (user_id is null or user_id not in (select entity_id from excluded where entity = 'user'))
-    and (
-        account_id is null
-        or account_id not in (select entity_id from excluded where entity = 'account')
-    )
+where not is_excluded('user', user_id) and not is_excluded('account', account_id)
 qualify row_number() over (
     partition by event_id
     order by
@@ -386,62 +403,24 @@ qualify row_number() over (
 
 drop table special_calls;
 
--- Devices of events without a user. One that never had but one user is that user's; only the others
--- need the times of every identification.
-create temp table devices as
-with asked as (
-    select distinct device_id from special where user_id is null and device_id is not null
-),
-pairs as (
-    select distinct cleaned(anonymous_id) as device_id, cleaned(user_id) as user_id
-    from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
-    where anonymous_id is not null and user_id is not null
-),
-told as (
-    select device_id, user_id, false as is_identify from pairs
-    union all
-    select device_id, user_id, true as is_identify from identified
-)
-select
-    asked.device_id,
-    coalesce(count(distinct told.user_id) = 1 and bool_or(told.is_identify), false) as has_one_user,
-    min(told.user_id) as user_id
-from asked
-left join told on asked.device_id = told.device_id and told.user_id is not null
-group by 1;
-
 create temp table identity_intervals as
-with shared as (
-    select device_id from devices where not has_one_user
+with devices as (
+    select distinct device_id, user_id, has_one_user from device_spellings
 ),
 identifications as (
     select device_id, user_id, row_at as identified_at
     from identified
-    where device_id in (from shared) and user_id is not null
+    where user_id is not null
     union all
     select device_id, user_id, event_at as identified_at
     from special
-    where device_id in (from shared) and user_id is not null
-    union all
-    select tracks.device_id, tracks.user_id, tracks.event_at as identified_at
-    from tracks
-    left join names on tracks.event_name = names.event_name
-    left join homes on tracks.user_id = homes.user_id
-    where
-        device_id in (from shared)
-        and tracks.user_id is not null
-        and tracks.event_id is not null
-        and tracks.event_name is not null
-        and not (
-            (tracks.account_id is null and homes.user_id is null)
-            or coalesce(names.has_condition, false)
-            or tracks.id_hash in (select id_hash from doubled)
-        )
-        and not is_excluded('user', tracks.user_id)
-        and not is_excluded('account', tracks.account_id)
+    where user_id is not null
 ),
 one_per_instant as (
-    select device_id, identified_at, min(user_id) as user_id from identifications group by 1, 2
+    select device_id, identified_at, min(user_id) as user_id
+    from identifications
+    where device_id in (select device_id from devices where not has_one_user)
+    group by 1, 2
 ),
 compared as (
     select
@@ -555,6 +534,12 @@ plain as (
         and tracks.user_id is not null
         and (tracks.account_id is not null or homes.user_id is not null)
         and not coalesce(set_of_name.has_condition, false)
+        and (
+            tracks.anonymous_id is null
+            or tracks.anonymous_id not in (
+                select anonymous_id from device_spellings where not has_one_user
+            )
+        )
         and tracks.id_hash not in (select id_hash from doubled)
 ),
 events as (
