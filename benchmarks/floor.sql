@@ -17,14 +17,23 @@
 set TimeZone = 'UTC';
 set preserve_insertion_order = false;
 
--- A blank at either end sorts before '!'; almost no text has one, and looking is cheaper than trimming.
-create or replace temp macro trimmed(told) as
-    case when told < '!' or reverse(told) < '!' then trim(told, e' \t\n\r\f\x0b') else told end;
+create or replace temp macro as_of() as cast(getvariable('as_of') as date);
+
+create or replace temp macro trimmed(told) as trim(told, e' \t\n\r\f\x0b');
 
 create or replace temp macro cleaned(told) as
     case when lower(trimmed(told)) not in ('', 'null', 'undefined') then trimmed(told) end;
 
-create or replace temp macro as_of() as cast(getvariable('as_of') as date);
+-- A blank at either end sorts before '!'; almost no id has one, and looking is cheaper than trimming.
+-- Ids that differ in case only share a hash; so do the spellings of a missing id.
+create or replace temp macro id_hash(id) as hash(lower(
+    case when id < '!' or reverse(id) < '!' then trim(id, e' \t\n\r\f\x0b') else id end
+));
+
+create or replace temp macro is_timely(occurred_at, received_at) as
+    occurred_at >= timestamp '2000-01-01'
+    and occurred_at < as_of() + 1
+    and occurred_at <= coalesce(received_at, occurred_at) + interval 1 day;
 
 create or replace temp macro ratio(numerator, denominator) as cast(
     cast((2000000 * (numerator) + (denominator)) // (2 * nullif(denominator, 0)) as bigint)
@@ -190,6 +199,11 @@ where
     and row_at <= received_at + interval 1 day
     and row_date <= as_of();
 
+-- every spelling that a track call has of who and where
+create temp table spellings as
+select distinct user_id, anonymous_id, context_group_id
+from read_parquet(getvariable('raw') || '/**/tracks*.parquet');
+
 create temp table excluded as
 with traits as (
     select 'user' as entity, user_id as entity_id, row_id, row_at, trait, trait_value
@@ -216,10 +230,22 @@ judged as (
     ) = 1
     union
     select 'user' as entity, user_id as entity_id, 'user_id' as trait, user_id as trait_value
-    from (select user_id from identify_calls union select user_id from group_calls)
+    from (
+        select user_id from identify_calls
+        union
+        select user_id from group_calls
+        union
+        select cleaned(user_id) from spellings
+    )
     where user_id is not null
     union
-    select 'account', account_id, 'account_id', account_id from group_calls
+    select 'account', account_id, 'account_id', account_id
+    from (
+        select account_id from group_calls
+        union
+        select cleaned(context_group_id) as account_id from spellings
+    )
+    where account_id is not null
 )
 select distinct judged.entity, judged.entity_id
 from judged
@@ -228,10 +254,6 @@ inner join exclusions
         judged.entity = exclusions.entity
         and judged.trait = exclusions.trait
         and lower(judged.trait_value) like exclusions.like_pattern escape '\';
-
--- the patterns of ids, for ids that only tracks name
-create temp table excluded_ids as
-select entity, like_pattern from exclusions where trait = entity || '_id';
 
 create temp table identified as
 select *
@@ -296,31 +318,43 @@ having count(*) = 1;
 
 -- The events --------------------------------------------------------------------------------------
 
-create temp view tracks as
-select
-    cleaned(id) as event_id,
-    cleaned(user_id) as user_id,
-    anonymous_id,
-    cleaned(anonymous_id) as device_id,
-    cleaned(context_group_id) as account_id,
-    cleaned(event) as event_name,
-    properties,
-    "timestamp" as event_at,
-    coalesce(received_at, "timestamp") as received_at,
-    hash(trimmed(id)) as id_hash
-from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
-where
-    "timestamp" >= timestamp '2000-01-01'
-    and "timestamp" < as_of() + 1
-    and "timestamp" <= coalesce(received_at, "timestamp") + interval 1 day;
+-- One number per user and account: joining and grouping numbers is cheaper than text. Text is cleaned
+-- once per spelling, not once per event.
+create temp table user_numbers as
+select user_id, cast(row_number() over () as integer) as number
+from (
+    select cleaned(user_id) as user_id from spellings
+    union
+    select user_id from grouped
+)
+where user_id is not null and user_id not in (select entity_id from excluded where entity = 'user');
 
--- Few ids come twice. Only their rows need to be put in order; a hash too many costs nothing.
-create temp table doubled as
-select hash(trimmed(id)) as id_hash
-from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
-where id is not null
-group by 1
-having count(*) > 1;
+create temp table account_numbers as
+select account_id, cast(row_number() over () as integer) as account
+from (
+    select cleaned(context_group_id) as account_id from spellings
+    union
+    select account_id from grouped
+)
+where
+    account_id is not null
+    and account_id not in (select entity_id from excluded where entity = 'account');
+
+-- known: neither missing nor excluded
+create temp table known_users as
+select seen.spelling, user_numbers.number, account_numbers.account as home
+from (select distinct user_id as spelling from spellings) as seen
+inner join user_numbers on cleaned(seen.spelling) = user_numbers.user_id
+left join homes on user_numbers.user_id = homes.user_id
+left join account_numbers on homes.home_id = account_numbers.account_id;
+
+create temp table known_accounts as
+select seen.spelling, account_numbers.account, excluded.entity_id is not null as is_excluded
+from (select distinct context_group_id as spelling from spellings) as seen
+left join account_numbers on cleaned(seen.spelling) = account_numbers.account_id
+left join excluded
+    on cleaned(seen.spelling) = excluded.entity_id and excluded.entity = 'account'
+where account_numbers.account is not null or excluded.entity_id is not null;
 
 -- a set: the keys that an event counts for
 create temp table names as
@@ -332,68 +366,91 @@ select
 from tracked
 group by 1;
 
+-- names that are missing or tracked; whatever else is untracked
+create temp table known_names as
+select seen.spelling, names.key_set, coalesce(names.has_condition, true) as needs_look
+from (
+    select distinct event as spelling
+    from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
+) as seen
+left join names on cleaned(seen.spelling) = names.event_name
+where names.event_name is not null or (cleaned(seen.spelling) is null and seen.spelling is not null);
+
+-- Few ids come twice. Only their rows need to be put in order; a hash too many costs nothing.
+create temp table doubled as
+select id_hash(id) as hash
+from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
+where id is not null
+group by 1
+having count(*) > 1
+union
+select unnest([hash(''), hash('null'), hash('undefined')]);
+
 -- Devices with events without a user. One that never had but one user is that user's; for the others
 -- every identification counts, with its time.
-create temp table device_spellings as
-with seen as (
-    select distinct anonymous_id, cleaned(user_id) as user_id
-    from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
-    where anonymous_id is not null
-),
-told as (
-    select cleaned(anonymous_id) as device_id, user_id, false as is_identify from seen
+create temp table devices as
+with told as (
+    select cleaned(anonymous_id) as device_id, cleaned(user_id) as user_id, false as is_identify
+    from spellings
     union all
     select device_id, user_id, true as is_identify from identified where user_id is not null
-),
-devices as (
-    select
-        device_id,
-        count(distinct user_id) = 1 and bool_or(is_identify) as has_one_user,
-        min(user_id) as user_id
-    from told
-    where device_id is not null
-    group by 1
-    having bool_or(user_id is null)
 )
-select distinct seen.anonymous_id, devices.device_id, devices.user_id, devices.has_one_user
-from devices
-inner join seen on devices.device_id = cleaned(seen.anonymous_id);
+select
+    device_id,
+    count(distinct user_id) = 1 and bool_or(is_identify) as has_one_user,
+    min(user_id) as user_id
+from told
+where device_id is not null
+group by 1
+having bool_or(user_id is null);
+
+create temp table shared_devices as
+select distinct spellings.anonymous_id as spelling
+from spellings
+inner join devices on cleaned(spellings.anonymous_id) = devices.device_id
+where not devices.has_one_user;
 
 -- Rows that need a look: doubled, without a user, without an account that follows from the user
 -- alone, with a condition on their properties, or from a device with more than one user.
-create temp table special_calls as
-select
-    tracks.*,
-    names.key_set,
-    coalesce(names.has_condition, false) as has_condition
-from tracks
-left join names on tracks.event_name = names.event_name
-left join homes on tracks.user_id = homes.user_id
-where
-    tracks.event_id is not null
-    and tracks.event_name is not null
-    and coalesce(tracks.user_id, tracks.device_id, tracks.account_id) is not null
-    and (
-        tracks.user_id is null
-        or (tracks.account_id is null and homes.user_id is null)
-        or names.has_condition
-        or tracks.anonymous_id in (
-            select anonymous_id from device_spellings where not has_one_user
-        )
-        or tracks.id_hash in (select id_hash from doubled)
-    );
-
-create temp macro is_excluded(kind, id) as
-    coalesce(id in (select entity_id from excluded where entity = kind), false)
-    or exists (
-        select 1 from excluded_ids
-        where excluded_ids.entity = kind and lower(id) like excluded_ids.like_pattern escape '\'
-    );
-
 create temp table special as
+with calls as (
+    select
+        cleaned(tracks.id) as event_id,
+        cleaned(tracks.user_id) as user_id,
+        cleaned(tracks.anonymous_id) as device_id,
+        cleaned(tracks.context_group_id) as account_id,
+        cleaned(tracks.event) as event_name,
+        tracks.properties,
+        tracks."timestamp" as event_at,
+        coalesce(tracks.received_at, tracks."timestamp") as received_at
+    from read_parquet(getvariable('raw') || '/**/tracks*.parquet') as tracks
+    left join known_users on tracks.user_id = known_users.spelling
+    left join known_accounts on tracks.context_group_id = known_accounts.spelling
+    left join known_names on tracks.event = known_names.spelling
+    where
+        is_timely(tracks."timestamp", tracks.received_at)
+        and tracks.id is not null
+        and tracks.event is not null
+        and (
+            known_users.number is null
+            or (known_accounts.spelling is null and known_users.home is null)
+            or known_names.needs_look
+            or tracks.anonymous_id in (select spelling from shared_devices)
+            or id_hash(tracks.id) in (select hash from doubled)
+        )
+),
+remaining as (
+    select *
+    from calls
+    where
+        event_id is not null
+        and event_name is not null
+        and coalesce(user_id, device_id, account_id) is not null
+        and (user_id is null or user_id in (select user_id from user_numbers))
+        and (account_id is null or account_id in (select account_id from account_numbers))
+)
 select *
-from special_calls
-where not is_excluded('user', user_id) and not is_excluded('account', account_id)
+from remaining
 qualify row_number() over (
     partition by event_id
     order by
@@ -401,13 +458,8 @@ qualify row_number() over (
         account_id nulls first, properties nulls first
 ) = 1;
 
-drop table special_calls;
-
 create temp table identity_intervals as
-with devices as (
-    select distinct device_id, user_id, has_one_user from device_spellings
-),
-identifications as (
+with identifications as (
     select device_id, user_id, row_at as identified_at
     from identified
     where user_id is not null
@@ -477,7 +529,7 @@ matches as (
     from located
     inner join tracked on located.event_name = tracked.event_name
     where
-        located.has_condition
+        located.event_name in (select event_name from names where has_condition)
         and (
             tracked.property_name is null
             or json_extract_string(
@@ -496,10 +548,11 @@ matches as (
 select
     located.user_id,
     located.account_id,
-    coalesce(matches.key_set, located.key_set) as key_set,
+    coalesce(matches.key_set, names.key_set) as key_set,
     cast(located.event_at as date) as event_date
 from located
 left join matches on located.event_id = matches.event_id
+left join names on located.event_name = names.event_name
 where located.user_id is not null or located.account_id is not null;
 
 create temp table sets as
@@ -513,103 +566,82 @@ from (
 );
 
 -- One row per account, user, set of keys and day: all that is left of the events.
-create temp table cells_named as
+create temp table counts as
 with set_of_name as (
-    select names.event_name, names.has_condition, sets.set_id
-    from names
-    left join sets on names.key_set = sets.key_set
-),
-plain as (
-    select
-        coalesce(tracks.account_id, homes.home_id) as account_id,
-        tracks.user_id,
-        set_of_name.set_id,
-        cast(tracks.event_at as date) as event_date
-    from tracks
-    left join set_of_name on tracks.event_name = set_of_name.event_name
-    left join homes on tracks.user_id = homes.user_id
-    where
-        tracks.event_id is not null
-        and tracks.event_name is not null
-        and tracks.user_id is not null
-        and (tracks.account_id is not null or homes.user_id is not null)
-        and not coalesce(set_of_name.has_condition, false)
-        and (
-            tracks.anonymous_id is null
-            or tracks.anonymous_id not in (
-                select anonymous_id from device_spellings where not has_one_user
-            )
-        )
-        and tracks.id_hash not in (select id_hash from doubled)
+    select known_names.spelling, known_names.needs_look, sets.set_id
+    from known_names
+    left join sets on known_names.key_set = sets.key_set
 ),
 events as (
-    select account_id, user_id, set_id, event_date from plain
+    select
+        coalesce(known_accounts.account, known_users.home) as account,
+        known_users.number as user_number,
+        set_of_name.set_id,
+        cast(tracks."timestamp" as date) as event_date
+    from read_parquet(getvariable('raw') || '/**/tracks*.parquet') as tracks
+    inner join known_users on tracks.user_id = known_users.spelling
+    left join known_accounts on tracks.context_group_id = known_accounts.spelling
+    left join set_of_name on tracks.event = set_of_name.spelling
+    where
+        is_timely(tracks."timestamp", tracks.received_at)
+        and tracks.id is not null
+        and tracks.event is not null
+        and coalesce(known_accounts.account, known_users.home) is not null
+        and known_accounts.is_excluded is distinct from true
+        and set_of_name.needs_look is distinct from true
+        and (
+            tracks.anonymous_id is null
+            or tracks.anonymous_id not in (select spelling from shared_devices)
+        )
+        and id_hash(tracks.id) not in (select hash from doubled)
     union all
-    select special_events.account_id, special_events.user_id, sets.set_id, special_events.event_date
+    select
+        account_numbers.account, user_numbers.number, sets.set_id, special_events.event_date
     from special_events
+    left join account_numbers on special_events.account_id = account_numbers.account_id
+    left join user_numbers on special_events.user_id = user_numbers.user_id
     left join sets on special_events.key_set = sets.key_set
 )
-select account_id, user_id, set_id, event_date, count(*) as event_count
+select account, user_number, set_id, event_date, cast(count(*) as integer) as event_count
 from events
 group by all;
 
 drop table special;
 drop table special_events;
 
--- One number per account, and per account and user ever seen there: joining and sorting numbers is
--- cheaper than names. Excluded ids get none.
-create temp table account_numbers as
-select account_id, cast(row_number() over () as integer) as account
-from (
-    select account_id from cells_named where account_id is not null
-    union
-    select account_id from grouped
-)
-where not is_excluded('account', account_id);
-
 create temp table joins as
-select account_id, user_id, min(row_date) as joined_date
+select account_numbers.account, user_numbers.number as user_number, min(row_date) as joined_date
 from grouped
-where user_id is not null
+inner join account_numbers on grouped.account_id = account_numbers.account_id
+inner join user_numbers on grouped.user_id = user_numbers.user_id
 group by 1, 2;
 
+-- a person: an account, and a user ever seen there
 create temp table people as
 select
-    seen.account_id,
-    seen.user_id,
-    account_numbers.account,
+    seen.account,
+    seen.user_number,
+    account_numbers.account_id,
+    user_numbers.user_id,
     cast(row_number() over () as integer) as person
 from (
-    select distinct account_id, user_id from cells_named where user_id is not null
+    select distinct account, user_number from counts where user_number is not null
     union
-    select account_id, user_id from joins
+    select account, user_number from joins
 ) as seen
-left join account_numbers on seen.account_id = account_numbers.account_id
-where
-    not is_excluded('user', seen.user_id)
-    and (seen.account_id is null or account_numbers.account is not null);
+inner join user_numbers on seen.user_number = user_numbers.number
+left join account_numbers on seen.account = account_numbers.account;
 
 create temp table cells as
 select
-    people.account,
-    people.person,
-    cells_named.set_id,
-    cells_named.event_date,
-    cast(cells_named.event_count as integer) as event_count
-from cells_named
-inner join people
+    counts.account, people.person, counts.set_id, counts.event_date, counts.event_count
+from counts
+left join people
     on
-        cells_named.account_id is not distinct from people.account_id
-        and cells_named.user_id = people.user_id
-union all
-select
-    account_numbers.account, null as person, cells_named.set_id, cells_named.event_date,
-    cast(cells_named.event_count as integer)
-from cells_named
-inner join account_numbers on cells_named.account_id = account_numbers.account_id
-where cells_named.user_id is null;
+        coalesce(counts.account, 0) = coalesce(people.account, 0)
+        and counts.user_number = people.user_number;
 
-drop table cells_named;
+drop table counts;
 
 -- Current state -----------------------------------------------------------------------------------
 
@@ -640,7 +672,7 @@ select
     greatest(active.last_date, joins.joined_date) as last_seen_date
 from people
 left join active on people.person = active.person
-left join joins on people.account_id = joins.account_id and people.user_id = joins.user_id;
+left join joins on people.account = joins.account and people.user_number = joins.user_number;
 
 create or replace table user_accounts as
 select
