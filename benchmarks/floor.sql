@@ -412,51 +412,64 @@ where not devices.has_one_user;
 
 -- Rows that need a look: doubled, without a user, without an account that follows from the user
 -- alone, with a condition on their properties, or from a device with more than one user.
-create temp table special as
+create temp table special_calls as
+select tracks.*
+from read_parquet(getvariable('raw') || '/**/tracks*.parquet') as tracks
+left join known_users on tracks.user_id = known_users.spelling
+left join known_accounts on tracks.context_group_id = known_accounts.spelling
+left join known_names on tracks.event = known_names.spelling
+where
+    is_timely(tracks."timestamp", tracks.received_at)
+    and tracks.id is not null
+    and tracks.event is not null
+    and (
+        known_users.number is null
+        or (known_accounts.spelling is null and known_users.home is null)
+        or known_names.needs_look
+        or tracks.anonymous_id in (select spelling from shared_devices)
+        or id_hash(tracks.id) in (select hash from doubled)
+    );
+
+create temp table special_known as
 with calls as (
     select
-        cleaned(tracks.id) as event_id,
-        cleaned(tracks.user_id) as user_id,
-        cleaned(tracks.anonymous_id) as device_id,
-        cleaned(tracks.context_group_id) as account_id,
-        cleaned(tracks.event) as event_name,
-        tracks.properties,
-        tracks."timestamp" as event_at,
-        coalesce(tracks.received_at, tracks."timestamp") as received_at
-    from read_parquet(getvariable('raw') || '/**/tracks*.parquet') as tracks
-    left join known_users on tracks.user_id = known_users.spelling
-    left join known_accounts on tracks.context_group_id = known_accounts.spelling
-    left join known_names on tracks.event = known_names.spelling
-    where
-        is_timely(tracks."timestamp", tracks.received_at)
-        and tracks.id is not null
-        and tracks.event is not null
-        and (
-            known_users.number is null
-            or (known_accounts.spelling is null and known_users.home is null)
-            or known_names.needs_look
-            or tracks.anonymous_id in (select spelling from shared_devices)
-            or id_hash(tracks.id) in (select hash from doubled)
-        )
-),
-remaining as (
-    select *
-    from calls
-    where
-        event_id is not null
-        and event_name is not null
-        and coalesce(user_id, device_id, account_id) is not null
-        and (user_id is null or user_id in (select user_id from user_numbers))
-        and (account_id is null or account_id in (select account_id from account_numbers))
+        cleaned(id) as event_id,
+        cleaned(user_id) as user_id,
+        cleaned(anonymous_id) as device_id,
+        cleaned(context_group_id) as account_id,
+        cleaned(event) as event_name,
+        properties,
+        "timestamp" as event_at,
+        coalesce(received_at, "timestamp") as received_at
+    from special_calls
 )
 select *
-from remaining
+from calls
+where
+    event_id is not null
+    and event_name is not null
+    and coalesce(user_id, device_id, account_id) is not null
+    and (user_id is null or user_id in (select user_id from user_numbers))
+    and (account_id is null or account_id in (select account_id from account_numbers));
+
+create temp table special as
+with twice as (
+    select event_id from special_known group by 1 having count(*) > 1
+)
+from special_known
+where event_id not in (from twice)
+union all
+from special_known
+where event_id in (from twice)
 qualify row_number() over (
     partition by event_id
     order by
         event_at, received_at, event_name, user_id nulls first, device_id nulls first,
         account_id nulls first, properties nulls first
 ) = 1;
+
+drop table special_calls;
+drop table special_known;
 
 create temp table identity_intervals as
 with identifications as (
