@@ -39,13 +39,13 @@ def build(
         connection.execute(SCRIPT.read_text())
 
 
-def differences(out: Path, published: Path, columns: dict[str, str] | None = None) -> list[str]:
+def differences(out: Path, published: Path, some: dict[str, str] | None = None) -> list[str]:
     """Compare every value of every table with the published mart of the same name.
 
     Args:
         out: A database with tables in its main schema.
         published: The database file of a publication.
-        columns: Tables to compare, with the columns (SQL) and perhaps a condition behind them;
+        some: Tables to compare, and of what rows which columns: a query with `{}` for the table.
             None: all tables and all columns of the marts.
 
     Returns:
@@ -55,14 +55,14 @@ def differences(out: Path, published: Path, columns: dict[str, str] | None = Non
     with closing(duckdb.connect()) as connection:
         connection.execute(f"attach '{out}' as ours (read_only)")
         connection.execute(f"attach '{published}' as theirs (read_only)")
-        if columns is None:
+        if some is None:
             tables = connection.execute(
                 "select table_name from duckdb_tables() where database_name = 'ours' order by 1"
             ).fetchall()
-            columns = {table: described(connection, table) for (table,) in tables}
-        for table, names in columns.items():
-            wanted = f"select {names} from theirs.marts.{table}"
-            got = f"select {names} from ours.main.{table}"
+            some = {table: all_columns(connection, table) for (table,) in tables}
+        for table, query in some.items():
+            wanted = query.format(f"theirs.marts.{table}")
+            got = query.format(f"ours.main.{table}")
             ((missing, extra, count),) = connection.execute(
                 f"select (select count(*) from ({wanted} except all {got})),"
                 f" (select count(*) from ({got} except all {wanted})),"
@@ -76,14 +76,15 @@ def differences(out: Path, published: Path, columns: dict[str, str] | None = Non
     return found
 
 
-def described(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """Return the columns of a published mart, as a select list."""
+def all_columns(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Return a query of all columns that a published mart has."""
     rows = connection.execute(
         "select column_name from duckdb_columns() where database_name = 'theirs'"
         " and schema_name = 'marts' and table_name = ? order by column_index",
         [table],
     ).fetchall()
-    return ", ".join(f'"{name}"' for (name,) in rows)
+    names = ", ".join(f'"{name}"' for (name,) in rows)
+    return f"select {names} from {{}}"
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ class History:
     Args:
         folder: holds `raw` and `warehouse`.
         events: track calls in it.
+        missed: landing files of the days between, if any.
         new_day: landing files of the last day.
         late: landing file of a few events of long ago.
         as_of: the last day.
@@ -44,13 +45,24 @@ class History:
 
     folder: Path
     events: int
+    missed: Path
     new_day: Path
     late: Path
     as_of: date
 
 
-def make_history(simulated: Path, folder: Path, events: int, as_of: date) -> History:
-    """Lay down the newest rows of a simulation, and run everything on all but its last day."""
+def make_history(
+    simulated: Path, folder: Path, events: int | None, as_of: date, missed_days: int = 0
+) -> History:
+    """Lay down the newest rows of a simulation, and run everything on all but its last days.
+
+    Args:
+        simulated: the simulation.
+        folder: where the history goes.
+        events: about so many track calls; None: all.
+        as_of: the last day.
+        missed_days: days before it that have not landed either.
+    """
     landing = folder / "raw"
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
@@ -59,10 +71,15 @@ def make_history(simulated: Path, folder: Path, events: int, as_of: date) -> His
         f" from '{simulated}/{{}}.parquet')"
     )
     tracks = dated.format("tracks/*")
-    ((first,),) = connection.execute(
-        f"select min(arrived_at) from (select arrived_at from {tracks}"
-        f" where arrived_at < date '{as_of}' order by arrived_at desc limit {events})"
-    ).fetchall()
+    last_known = as_of - timedelta(days=1 + missed_days)
+    known = f"arrived_at < date '{last_known}' + 1"
+    newest = known
+    if events is not None:
+        ((first,),) = connection.execute(
+            f"select min(arrived_at) from (select arrived_at from {tracks}"
+            f" where {known} order by arrived_at desc limit {events})"
+        ).fetchall()
+        newest = f"{known} and arrived_at >= timestamp '{first}'"
 
     def write(rows: str, where: str, path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,14 +88,19 @@ def make_history(simulated: Path, folder: Path, events: int, as_of: date) -> His
         ).fetchall()
         return int(count)
 
-    known, new = f"arrived_at < date '{as_of}'", f"arrived_at >= date '{as_of}'"
-    count = write(
-        tracks, f"{known} and arrived_at >= timestamp '{first}'", landing / "tracks-1.parquet"
-    )
-    write(tracks, new, folder / "new" / "tracks-2.parquet")
-    for table in ("identifies", "groups"):
-        write(dated.format(table), known, landing / f"{table}-1.parquet")
-        write(dated.format(table), new, folder / "new" / f"{table}-2.parquet")
+    new = f"arrived_at >= date '{as_of}'"
+    between = f"not ({known}) and not ({new})"
+    count = write(tracks, newest, landing / "tracks-1.parquet")
+    for table, rows in (
+        ("tracks", tracks),
+        ("identifies", dated.format("identifies")),
+        ("groups", dated.format("groups")),
+    ):
+        if table != "tracks":
+            write(rows, known, landing / f"{table}-1.parquet")
+        if missed_days:
+            write(rows, between, folder / "missed" / f"{table}-missed.parquet")
+        write(rows, new, folder / "new" / f"{table}-2.parquet")
     day = as_of - timedelta(days=LATE_DAYS)
     late = (
         f"(select * replace (id || '-late' as id, timestamp '{as_of} 12:00:00' as received_at)"
@@ -87,8 +109,8 @@ def make_history(simulated: Path, folder: Path, events: int, as_of: date) -> His
     )
     write(late, "true", folder / "late" / "tracks-3.parquet")
     connection.close()
-    history = History(folder, count, folder / "new", folder / "late", as_of)
-    measure(*run_arguments(history, as_of - timedelta(days=1)))
+    history = History(folder, count, folder / "missed", folder / "new", folder / "late", as_of)
+    measure(*run_arguments(history, last_known))
     return history
 
 
