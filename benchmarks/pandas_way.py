@@ -157,9 +157,7 @@ def each_day(stretches: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=["first", "last"])
 
 
-def member_days(
-    events: pd.DataFrame, groups: pd.DataFrame, as_of: pd.Timestamp
-) -> pd.DataFrame:
+def member_days(events: pd.DataFrame, groups: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """Return a row per account, user and day on which the user is a member, by stretch."""
     joined = groups[groups["user_id"].notna()].groupby(["account_id", "user_id"], as_index=False)
     signs = pd.concat([events[events["user_id"].notna()], joined["date"].min()])

@@ -22,6 +22,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ ACCOUNTS_PER_MILLION = 33
 ANALYST_LIMIT = 10_000_000
 MISSED_DAYS = 30
 FIXED_EVENTS = 1_000
+FIXED_SECONDS = 12
 BI_REPEATS = 20
 MEMORY_LIMIT = "3GB"
 
@@ -316,7 +318,7 @@ UNSEEN = {"on a short history"}
 
 def table_of(columns: list[Column], fixed: float) -> Table:
     """Return everything as a table: a row per figure, a column per size."""
-    for before, column in zip(columns, columns[1:], strict=False):
+    for before, column in pairwise(columns):
         text, rising = column.cells["full build, s per million"], column.seconds["per million"]
         column.show("full build, s per million", text, rising, before.seconds["per million"])
     table = Table(
@@ -333,9 +335,9 @@ def table_of(columns: list[Column], fixed: float) -> Table:
         if name not in UNSEEN:
             cells = (column.cells.get(name, "") for column in columns)
             table.add_row(name, AIMS.get(name, ""), *cells)
-    table.add_row(
-        f"run on {FIXED_EVENTS:,} events, s", "≤ 12", f"{fixed:.1f}", style="red" * (fixed > 12)
-    )
+    alone = Column(FIXED_EVENTS)
+    alone.show("s", f"{fixed:.1f}", fixed, FIXED_SECONDS)
+    table.add_row(f"run on {FIXED_EVENTS:,} events, s", f"≤ {FIXED_SECONDS}", alone.cells["s"])
     return table
 
 
