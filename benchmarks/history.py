@@ -41,6 +41,7 @@ class History:
         new_day: landing files of the last day.
         late: landing file of a few events of long ago.
         as_of: the last day.
+        first: the run that made it.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class History:
     new_day: Path
     late: Path
     as_of: date
+    first: Measured
 
 
 def make_history(
@@ -59,7 +61,8 @@ def make_history(
     Args:
         simulated: the simulation.
         folder: where the history goes.
-        events: about so many track calls; None: all.
+        events: about so many track calls; None: all, in the simulation's own files where a file
+            has nothing of the last days.
         as_of: the last day.
         missed_days: days before it that have not landed either.
     """
@@ -85,12 +88,26 @@ def make_history(
         path.parent.mkdir(parents=True, exist_ok=True)
         ((count,),) = connection.execute(
             f"copy (select * exclude arrived_at from {rows} where {where}) to '{path}'"
+            " (format parquet, compression zstd)"
         ).fetchall()
         return int(count)
 
     new = f"arrived_at >= date '{as_of}'"
     between = f"not ({known}) and not ({new})"
-    count = write(tracks, newest, landing / "tracks-1.parquet")
+    count = 0
+    if events is None:
+        for path in sorted((simulated / "tracks").iterdir()):
+            rows = dated.format(f"tracks/{path.stem}")
+            in_file, left = connection.execute(
+                f"select count(*), count(*) filter (not ({known})) from {rows}"
+            ).fetchall()[0]
+            if left:
+                newest = f"{known} and arrived_at >= date '{path.stem[-10:]}'"
+                break
+            (landing / "tracks").mkdir(parents=True, exist_ok=True)
+            os.link(path, landing / "tracks" / path.name)
+            count += in_file
+    count += write(tracks, newest, landing / "tracks-1.parquet")
     for table, rows in (
         ("tracks", tracks),
         ("identifies", dated.format("identifies")),
@@ -109,14 +126,13 @@ def make_history(
     )
     write(late, "true", folder / "late" / "tracks-3.parquet")
     connection.close()
-    history = History(folder, count, folder / "missed", folder / "new", folder / "late", as_of)
-    measure(*run_arguments(history, last_known))
-    return history
+    places = (folder / "missed", folder / "new", folder / "late")
+    first = measure(*run_arguments(folder, last_known))
+    return History(folder, count, *places, as_of, first)
 
 
-def run_arguments(history: History, as_of: date) -> tuple[str | Path, ...]:
-    """Return the arguments of a daily run on a history."""
-    folder = history.folder
+def run_arguments(folder: Path, as_of: date) -> tuple[str | Path, ...]:
+    """Return the arguments of a daily run on a history's folder."""
     places = ("--raw", folder / "raw", "--warehouse", folder / "warehouse")
     return ("run", *places, "--as-of", as_of.isoformat())
 
@@ -136,7 +152,7 @@ def timed(history: History, landing: Path | None, repeat: int) -> tuple[Measured
     shutil.copytree(history.folder / "warehouse", before, symlinks=True)
     for path in landing.iterdir() if landing else ():
         shutil.copy2(path, history.folder / "raw")
-    arguments = run_arguments(history, history.as_of)
+    arguments = run_arguments(history.folder, history.as_of)
     told = history.folder / "rows.json"
     environment = os.environ | {"ACCOUNTPULSE_COUNTED": str(told)}
     subprocess.run(

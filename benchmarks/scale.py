@@ -6,6 +6,9 @@ numbers by hand-written SQL and nothing else, `floor.sql`), everything built ane
 run`, 30 missed days caught up in one run, a daily run, and on smaller sizes the two ways that one
 would try first: pandas, and a dbt project that rebuilds every model. All are checked to give the
 published numbers. Nothing fails for being slow: what misses its aim is red.
+
+A simulation is a month longer than a year: its last 30 days are those that were missed, and the one
+after them is the new day. Without these it has the events of its size, and a year.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ class Column:
     """What was measured on one size.
 
     Args:
-        events: track calls of the simulation.
+        events: track calls that the full build reads.
         cells: by what was measured, how it is shown.
         seconds: by what was measured, its seconds.
     """
@@ -117,6 +120,11 @@ def last_day(simulation: Path) -> date:
     return date.fromisoformat(json.loads((simulation / "simulation.json").read_text())["until"])
 
 
+def last_built(history: History) -> date:
+    """Return the day that the full build of a history describes."""
+    return history.as_of - timedelta(days=1 + MISSED_DAYS)
+
+
 def published(warehouse: Path) -> Path:
     """Return the database file that readers open."""
     return warehouse / "published" / "current" / "accountpulse.duckdb"
@@ -152,28 +160,23 @@ def warm_query(connection: duckdb.DuckDBPyConnection, query: str) -> float:
     return statistics.median(times)
 
 
-def measure_builds(
-    column: Column, simulation: Path, folder: Path, tell: Callable[[str], None]
-) -> None:
-    """Measure the floor and a full build of the same raw files, and what the build leaves."""
-    as_of, warehouse, out = last_day(simulation), folder / "warehouse", folder / "floor.duckdb"
-    shutil.rmtree(warehouse, ignore_errors=True)
+def measure_builds(column: Column, history: History, tell: Callable[[str], None]) -> None:
+    """Measure the floor beside the full build that made a history, and what the build left."""
+    raw_files, warehouse = history.folder / "raw", history.folder / "warehouse"
+    as_of, out, full = last_built(history), history.folder / "floor.duckdb", history.first
     tell("the floor")
-    floor = measure_process(sys.executable, HERE / "floor.py", simulation, str(as_of), out)
+    floor = measure_process(sys.executable, HERE / "floor.py", raw_files, str(as_of), out)
+    check("the floor", out, warehouse)
     column.took("the floor, s", floor)
     column.show("the floor, peak MB", f"{floor.peak:,.0f}", floor.peak)
-    tell("full build")
-    build = ("run", "--raw", simulation, "--warehouse", warehouse, "--as-of", str(as_of))
-    full = measure(*build)
-    check("the floor", out, warehouse)
     column.took("full build, s", full)
     column.ratio("full build ÷ floor", "full build, s", "the floor, s", 1.5)
     column.show("full build, peak MB", f"{full.peak:,.0f}", full.peak, 8 * 1024)
-    per_million = full.wall / column.events * 1_000_000
+    per_million = full.wall / history.events * 1_000_000
     column.seconds["per million"] = per_million
     column.show("full build, s per million", f"{per_million:.1f}", per_million)
 
-    raw, work = size_of(simulation), size_of(warehouse / "work.duckdb")
+    raw, work = size_of(raw_files), size_of(warehouse / "work.duckdb")
     marts = size_of(published(warehouse).parent / "parquet")
     column.show("raw Parquet, MB", f"{raw / 1e6:,.0f}", 0)
     column.show("work file ÷ raw Parquet", f"{work / raw:.2f} x", work / raw, 1.5)
@@ -200,12 +203,13 @@ def measure_builds(
             column.show(what, f"{taken:.1f}", taken, 50)
 
 
-def measure_limited(column: Column, simulation: Path, folder: Path) -> None:
+def measure_limited(column: Column, history: History) -> None:
     """Measure a full build that may take little memory."""
-    places = ("--raw", simulation, "--warehouse", folder / "limited")
-    build = (*COMMAND, "run", *places, "--as-of", str(last_day(simulation)))
+    folder = history.folder / "limited"
+    places = ("--raw", history.folder / "raw", "--warehouse", folder)
+    build = (*COMMAND, "run", *places, "--as-of", str(last_built(history)))
     limited = measure_process(*build, ACCOUNTPULSE_MEMORY_LIMIT=MEMORY_LIMIT)
-    shutil.rmtree(folder / "limited")
+    shutil.rmtree(folder)
     column.took(f"full build with {MEMORY_LIMIT}, s", limited)
     column.ratio(
         f"full build with {MEMORY_LIMIT} ÷ floor",
@@ -216,19 +220,18 @@ def measure_limited(column: Column, simulation: Path, folder: Path) -> None:
     column.show(f"full build with {MEMORY_LIMIT}, peak MB", f"{limited.peak:,.0f}", limited.peak)
 
 
-def measure_analysts(
-    column: Column, simulation: Path, folder: Path, tell: Callable[[str], None]
-) -> None:
+def measure_analysts(column: Column, history: History, tell: Callable[[str], None]) -> None:
     """Measure what one would try first, on the same raw files."""
-    as_of, warehouse = str(last_day(simulation)), folder / "warehouse"
+    folder, as_of = history.folder, str(last_built(history))
+    raw, warehouse = folder / "raw", folder / "warehouse"
     in_pandas, in_dbt = folder / "pandas.duckdb", folder / "naive.duckdb"
-    told = {"raw": str(simulation.resolve()), "seeds": str(SEEDS), "as_of": as_of}
+    told = {"raw": str(raw.resolve()), "seeds": str(SEEDS), "as_of": as_of}
     dbt = (
         *(Path(sys.executable).with_name("dbt"), "run", "--vars", json.dumps(told)),
         *("--project-dir", HERE / "naive", "--profiles-dir", HERE / "naive"),
         *("--target-path", folder / "naive", "--log-path", folder / "naive"),
     )
-    pandas = (sys.executable, HERE / "pandas_way.py", simulation, as_of, in_pandas)
+    pandas = (sys.executable, HERE / "pandas_way.py", raw, as_of, in_pandas)
     for what, command, out, checked in (
         ("pandas", pandas, in_pandas, ENGAGED | ACTIVATED),
         ("naive dbt", dbt, in_dbt, ENGAGED),
@@ -243,39 +246,28 @@ def measure_analysts(
 
 
 def measure_days(
-    column: Column, simulation: Path, folder: Path, repeat: int, tell: Callable[[str], None]
+    column: Column, history: History, repeat: int, tell: Callable[[str], None]
 ) -> None:
-    """Measure 30 missed days caught up in one run, then a daily run."""
-    as_of = last_day(simulation)
-    shutil.rmtree(folder / "history", ignore_errors=True)
-    tell("a history without its last days")
-    history = make_history(simulation, folder / "history", None, as_of, MISSED_DAYS)
+    """Measure the missed days caught up in one run, then a daily run."""
     tell(f"{MISSED_DAYS} missed days")
     land(history, history.missed)
-    caught_up = measure(*run_arguments(history, as_of - timedelta(days=1)))
+    day_before = history.as_of - timedelta(days=1)
+    caught_up = measure(*run_arguments(history.folder, day_before))
     tell("one new day")
-    column.took("one new day, s", daily(history, repeat))
-    column.show("one new day, s", *shown(column.seconds["one new day, s"]), 20)
+    one_day = daily(history, repeat)
+    column.took("one new day, s", one_day)
+    column.show("one new day, s", f"{one_day.wall:.1f}", one_day.wall, 20)
     column.took(f"{MISSED_DAYS} missed days, s", caught_up)
-    column.ratio(
-        f"{MISSED_DAYS} missed days ÷ one new day",
-        f"{MISSED_DAYS} missed days, s",
-        "one new day, s",
-        2,
-    )
-    shutil.rmtree(folder / "history")
-    if column.events > SMALL * 2:
-        tell(f"one new day after {SMALL:,} events")
-        small = make_history(simulation, folder / "history", SMALL, as_of)
-        column.took("on a short history", daily(small, repeat))
-        what = f"one new day ÷ the same after {SMALL:,} events"
-        column.ratio(what, "one new day, s", "on a short history", 1.15)
-        shutil.rmtree(folder / "history")
+    what = f"{MISSED_DAYS} missed days ÷ one new day"
+    column.ratio(what, f"{MISSED_DAYS} missed days, s", "one new day, s", 2)
 
 
-def shown(seconds: float) -> tuple[str, float]:
-    """Return seconds as text and as they are."""
-    return f"{seconds:.1f}", seconds
+def measure_short(column: Column, simulation: Path, folder: Path, repeat: int) -> None:
+    """Measure the same daily run after a history of few events."""
+    history = make_history(simulation, folder, SMALL, last_day(simulation))
+    column.took("on a short history", daily(history, repeat))
+    what = f"one new day ÷ the same after {SMALL:,} events"
+    column.ratio(what, "one new day, s", "on a short history", 1.15)
 
 
 def daily(history: History, repeat: int) -> Measured:
@@ -286,7 +278,7 @@ def daily(history: History, repeat: int) -> Measured:
     for number in range(repeat):
         if number < repeat - 1:
             shutil.copytree(warehouse, before, symlinks=True)
-        runs.append(measure(*run_arguments(history, history.as_of)))
+        runs.append(measure(*run_arguments(history.folder, history.as_of)))
         if number < repeat - 1:
             shutil.rmtree(warehouse)
             before.rename(warehouse)
@@ -361,17 +353,27 @@ def main() -> None:
                 status.update(f"{events:,} events: {what}")
 
             place = folder / str(events)
+            past = place / "history"
             tell("simulating")
-            simulation = simulated(place / "simulated", events)
-            columns.append(column := Column(events))
-            measure_builds(column, simulation, place, tell)
+            days = DAYS + MISSED_DAYS + 1
+            simulation = simulated(place / "simulated", events * days // DAYS, days)
+            shutil.rmtree(past, ignore_errors=True)
+            tell("full build")
+            as_of = last_day(simulation)
+            history = make_history(simulation, past, None, as_of, MISSED_DAYS)
+            columns.append(column := Column(history.events))
+            measure_builds(column, history, tell)
             if not options.quick:
                 tell(f"full build with {MEMORY_LIMIT}")
-                measure_limited(column, simulation, place)
+                measure_limited(column, history)
             if events <= ANALYST_LIMIT:
-                measure_analysts(column, simulation, place, tell)
-            shutil.rmtree(place / "warehouse")
-            measure_days(column, simulation, place, repeat, tell)
+                measure_analysts(column, history, tell)
+            measure_days(column, history, repeat, tell)
+            shutil.rmtree(past)
+            if events > SMALL:
+                tell(f"one new day after {SMALL:,} events")
+                measure_short(column, simulation, past, repeat)
+                shutil.rmtree(past)
         status.update("next to nothing")
         fixed = fixed_cost(folder / str(FIXED_EVENTS))
     console.print(table_of(columns, fixed))
