@@ -14,8 +14,7 @@
 --
 -- What makes it fast, each measured: text is cleaned once per spelling and becomes a number before
 -- events are grouped; only rows that need it (an id that comes twice, no user, …) are looked at one
--- by one; a user's window is a frame over consecutive days. The raw files are read four times, each
--- time few columns: reading them again costs less than keeping a copy of the events.
+-- by one; a user's window is a frame over consecutive days.
 --
 -- Before it runs: set variable raw, set variable seeds (folders) and set variable as_of (a date).
 
@@ -30,8 +29,8 @@ create or replace temp macro trimmed(told) as
 create or replace temp macro cleaned(told) as
     case when lower(trimmed(told)) not in ('', 'null', 'undefined') then trimmed(told) end;
 
--- Ids that differ in case only share a hash; so do the spellings of a missing id.
-create or replace temp macro id_hash(id) as hash(lower(trimmed(id)));
+create or replace temp macro is_spelled_oddly(id) as
+    id < '!' or reverse(id) < '!' or (strlen(id) in (4, 9) and lower(id) in ('null', 'undefined'));
 
 create or replace temp macro is_timely(occurred_at, received_at) as
     occurred_at >= timestamp '2000-01-01'
@@ -378,15 +377,18 @@ from (
 left join names on cleaned(seen.spelling) = names.event_name
 where names.event_name is not null or (cleaned(seen.spelling) is null and seen.spelling is not null);
 
--- Few ids come twice. Only their rows need to be put in order; a hash too many costs nothing.
+-- Few ids come twice. Only their rows need to be put in order; a hash too many costs nothing. Those
+-- with blanks around them may be others' doubles, and those that are missing are nobody's.
 create temp table doubled as
-select id_hash(id) as hash
+select hash(id) as id_hash
 from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
 where id is not null
 group by 1
 having count(*) > 1
 union
-select unnest([hash(''), hash('null'), hash('undefined')]);
+select unnest([hash(id), hash(trimmed(id))]) as id_hash
+from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
+where is_spelled_oddly(id);
 
 -- Devices with events without a user. One that never had but one user is that user's; for the others
 -- every identification counts, with its time.
@@ -429,7 +431,7 @@ where
         or (known_accounts.spelling is null and known_users.home is null)
         or known_names.needs_look
         or tracks.anonymous_id in (select spelling from shared_devices)
-        or id_hash(tracks.id) in (select hash from doubled)
+        or hash(tracks.id) in (select id_hash from doubled)
     );
 
 create temp table special_known as
@@ -608,7 +610,7 @@ events as (
             tracks.anonymous_id is null
             or tracks.anonymous_id not in (select spelling from shared_devices)
         )
-        and id_hash(tracks.id) not in (select hash from doubled)
+        and hash(tracks.id) not in (select id_hash from doubled)
     union all
     select
         account_numbers.account, user_numbers.number, sets.set_id, special_events.event_date
