@@ -5,7 +5,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import reference
+from comparison import read, rows_of
 from floor import build, differences
+from marts import fill
+from raw_cases import RAW_COLUMNS, USUAL, Case, Place, random_case, write_dials
 from test_cli import accountpulse
 
 from orchestration.simulate import simulate
@@ -66,3 +70,62 @@ def test_a_value_that_differs_is_told(floor: Path, published: Path, tmp_path: Pa
     (told,) = differences(other, published)
     assert told.startswith("user_engagement_daily: ")
     assert told.endswith(" 1 are missing; 1 rows are others")
+
+
+# What the floor takes for granted: these columns, times as timestamps, whole numbers as such.
+FURTHER_COLUMNS = {
+    "tracks": (),
+    "identifies": ("title", "department"),
+    "groups": ("industry", "region", "owner"),
+}
+OTHER_NAMES = {"team": "department"}
+
+
+def typed(case: Case, folder: Path) -> Path:
+    """The raw rows of a case as the floor wants them, every column there."""
+    folder.mkdir()
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for table, rows in case.raw.items():
+            names = (*RAW_COLUMNS[table], *FURTHER_COLUMNS[table])
+            connection.execute(f"create table {table} ({', '.join(f'{n} text' for n in names)})")
+            texts = [[reference.as_text(row.get(name)) for name in names] for row in rows]
+            fill(connection, table, texts)
+            for name in names:
+                if name in {"seats", "mrr"}:
+                    kind, value = "bigint", f"try_cast({name} as bigint)"
+                elif name == "timestamp" or name.endswith("_at"):
+                    instant = f"try_cast(trim({name}, e' \\t\\n\\r') as timestamptz)"
+                    value = f"case when isfinite({instant}) then {instant} at time zone 'UTC' end"
+                    kind = "timestamp"
+                else:
+                    continue
+                connection.execute(f"alter table {table} alter {name} type {kind} using {value}")
+            connection.execute(f"copy {table} to '{folder / table}.parquet'")
+    return folder
+
+
+@pytest.mark.parametrize("seed", range(500, 510))
+def test_nasty_rows_and_dials_give_what_the_slow_reading_gives(seed: int, tmp_path: Path) -> None:
+    drawn = random_case(seed, USUAL, Place("UTC", date(2024, 3, 1)))
+    raw = {
+        table: [{OTHER_NAMES.get(k, k): cell for k, cell in row.items()} for row in rows]
+        for table, rows in drawn.raw.items()
+    }
+    dials = {
+        name: [{k: OTHER_NAMES.get(cell, cell) for k, cell in row.items()} for row in rows]
+        for name, rows in drawn.dials.items()
+    }
+    case = drawn._replace(raw=raw, dials=dials)
+    write_dials(dials, tmp_path / "seeds")
+    build(
+        typed(case, tmp_path / "raw"), case.as_of, tmp_path / "out.duckdb", seeds=tmp_path / "seeds"
+    )
+    expected = reference.build(case.raw, case.dials, case.as_of)
+    with duckdb.connect(str(tmp_path / "out.duckdb")) as connection:
+        connection.execute("create schema marts")
+        for table in TABLES:
+            connection.execute(f"create view marts.{table} as from main.{table}")
+            names = list(expected[table][0]) if expected[table] else []
+            got = rows_of(read(connection, table), names)
+            assert got == rows_of(expected[table], names), table
