@@ -14,7 +14,9 @@
 --
 -- What makes it fast, each measured: text is cleaned once per spelling and becomes a number before
 -- events are grouped; only rows that need it (an id that comes twice, no user, …) are looked at one
--- by one; a user's window is a frame over consecutive days.
+-- by one; a user's window is a frame over consecutive days. The raw tracks are read several times, a
+-- few columns each: one read into a copy that the rest reads takes an eighth longer at 10 million
+-- events, and twice the memory.
 --
 -- Before it runs: set variable raw, set variable seeds (folders) and set variable as_of (a date).
 
