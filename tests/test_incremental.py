@@ -211,6 +211,12 @@ NEW_STEP = dict.fromkeys(DIAL_COLUMNS["activation_steps"], "") | {
             id="the device of a user who is excluded no longer",
         ),
         pytest.param(
+            {"identifies": [IDENTIFIED], "groups": [JOINED], "tracks": [ON_THE_DEVICE]},
+            {"identifies": [IDENTIFIED | {"anonymous_id": None, "timestamp": "2024-02-28"}]},
+            [],
+            id="an earlier copy that names no device",
+        ),
+        pytest.param(
             {"groups": [JOINED], "tracks": [BY_ANN]},
             {"groups": [JOINED | {"id": "g1", "group_id": "bolt"}]},
             [],
