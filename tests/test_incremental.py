@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 
 class Run(NamedTuple):
-    """A daily run: what was delivered since the one before, the day it describes, its dials."""
+    """A daily run: what was delivered since the one before, the day it describes, its dials.
+
+    `restate_from` is the first day that it is asked to work out anew, if any.
+    """
 
     deliveries: list[Tables]
     as_of: date
     dials: DialFiles
+    restate_from: date | None = None
 
 
 def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
@@ -43,7 +47,8 @@ def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
     rows of a delivery have no order; some runs bring nothing, some several deliveries, some days
     have no run. Some rows are told again later, and otherwise. Exclusions are frequent, so that
     entities become excluded by a trait that was told since, and no longer are. Dials may change
-    between runs, as far as a run may go on from tables that were built with those before.
+    between runs, as far as a run may go on from tables that were built with those before. Some
+    runs are asked to restate from an earlier day on.
     """
     chance = random.Random(seed)  # noqa: S311 - test data, and it must replay
     case = random_case(seed, size)
@@ -83,6 +88,10 @@ def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
                 later = chance.randrange(first, len(dates))
                 again = told_again(said, chance.choice(rows), chance)
                 chance.choice(runs[later].deliveries)[table].append(again)
+    for number, run in enumerate(runs):
+        if chance.random() < 0.15:
+            earlier_day = run.as_of - timedelta(days=chance.randrange(150))
+            runs[number] = run._replace(restate_from=earlier_day)
     return case, runs
 
 
@@ -141,7 +150,7 @@ def differing(marts: CompiledMarts, case: Case, runs: list[Run]) -> list[str]:
                 marts.deliver(restated, delivery, load)
                 marts.deliver(whole, delivery, load)
             marts.tell(restated, case._replace(dials=run.dials))
-            marts.build(restated, run.as_of, case.timezone, known)
+            marts.build(restated, run.as_of, case.timezone, known, run.restate_from)
             known = Known(load, run.as_of)
         marts.build(whole, case.as_of, case.timezone)
         got, wanted = tables(restated), tables(whole)
