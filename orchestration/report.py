@@ -287,7 +287,9 @@ def print_summary(settings: Settings, seconds: float) -> None:
         ).fetchall()
         flags = connection.execute(
             """
-            select kind, string_agg(flag_key || ' ' || flag_count, ', ' order by flag_count desc)
+            select
+                kind,
+                string_agg(flag_key || ' ' || flag_count, ', ' order by flag_count desc, flag_key)
             from (
                 select kind, flag_key, count(*) as flag_count
                 from (

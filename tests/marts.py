@@ -12,6 +12,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -27,6 +28,7 @@ SOME_DATE = "2222-02-22"
 SOME_TIMEZONE = "Pacific/Kiritimati"
 KNOWN_DATE = "2111-01-11"
 KNOWN_LOAD = 987654321
+RESTATE_FROM = "2100-10-10"
 DBT = CHECKOUT / ".venv" / "bin" / "dbt"
 FURTHER_COLUMNS = {"tracks": (), "identifies": ("team",), "groups": ("industry",)}
 
@@ -64,7 +66,13 @@ class CompiledMarts:
             for table in RAW_COLUMNS:
                 connection.execute(f"create table raw.{table} ({raw_columns(table)})")
         self.statements = self._built({})
-        self.restating = self._built({"known_load": KNOWN_LOAD, "known_as_of": KNOWN_DATE})
+        self._known = {"known_load": KNOWN_LOAD, "known_as_of": KNOWN_DATE}
+        self.restating = self._built(self._known)
+
+    @cached_property
+    def restating_from(self) -> list[Statement]:
+        """The models of a run that is asked for a first day."""
+        return self._built(self._known | {"restate_from": RESTATE_FROM})
 
     def _built(self, variables: dict[str, Any]) -> list[Statement]:
         told = {"as_of_date": SOME_DATE, "reporting_timezone": SOME_TIMEZONE} | variables
@@ -150,15 +158,26 @@ class CompiledMarts:
         as_of: date,
         timezone: str,
         known: Known | None = None,
+        restate_from: date | None = None,
     ) -> None:
-        """Build every model: anew, or from what a run left that knew less."""
-        for statement in self.restating if known else self.statements:
+        """Build every model: anew, or from what a run left that knew less.
+
+        Args:
+            connection: from `open`.
+            as_of: the day to describe.
+            timezone: in which days are cut.
+            known: what that run knew; None: everything is built anew.
+            restate_from: first day to work out anew, whatever was delivered since.
+        """
+        restating = self.restating_from if restate_from else self.restating
+        for statement in restating if known else self.statements:
 
             def told(sql: str) -> str:
                 sql = sql.replace(SOME_DATE, str(as_of)).replace(SOME_TIMEZONE, timezone)
                 if known:
                     sql = sql.replace(KNOWN_DATE, str(known.as_of))
                     sql = sql.replace(str(KNOWN_LOAD), str(known.load))
+                    sql = sql.replace(RESTATE_FROM, str(restate_from))
                 return sql
 
             select, kind = told(statement.select), statement.kind

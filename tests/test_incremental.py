@@ -5,14 +5,10 @@ A failing case names its seed and size: `draw(seed, size)` draws it again.
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,25 +20,24 @@ from raw_cases import (
     SMALL,
     USUAL,
     random_case,
-    write_dials,
-    write_raw,
 )
 from reference import parse_time
 
-from orchestration.project import CHECKOUT
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import duckdb
     from raw_cases import Case, DialFiles, DialRow, Row, Size, Tables
 
 
 class Run(NamedTuple):
-    """A daily run: what was delivered since the one before, the day it describes, its dials."""
+    """A daily run: what was delivered since the one before, the day it describes, its dials.
+
+    `restate_from` is the first day that it is asked to work out anew, if any.
+    """
 
     deliveries: list[Tables]
     as_of: date
     dials: DialFiles
+    restate_from: date | None = None
 
 
 def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
@@ -52,7 +47,8 @@ def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
     rows of a delivery have no order; some runs bring nothing, some several deliveries, some days
     have no run. Some rows are told again later, and otherwise. Exclusions are frequent, so that
     entities become excluded by a trait that was told since, and no longer are. Dials may change
-    between runs, as far as a run may go on from tables that were built with those before.
+    between runs, as far as a run may go on from tables that were built with those before. Some
+    runs are asked to restate from an earlier day on.
     """
     chance = random.Random(seed)  # noqa: S311 - test data, and it must replay
     case = random_case(seed, size)
@@ -92,6 +88,10 @@ def draw(seed: int, size: Size) -> tuple[Case, list[Run]]:
                 later = chance.randrange(first, len(dates))
                 again = told_again(said, chance.choice(rows), chance)
                 chance.choice(runs[later].deliveries)[table].append(again)
+    for number, run in enumerate(runs):
+        if chance.random() < 0.15:
+            earlier_day = run.as_of - timedelta(days=chance.randrange(150))
+            runs[number] = run._replace(restate_from=earlier_day)
     return case, runs
 
 
@@ -150,7 +150,7 @@ def differing(marts: CompiledMarts, case: Case, runs: list[Run]) -> list[str]:
                 marts.deliver(restated, delivery, load)
                 marts.deliver(whole, delivery, load)
             marts.tell(restated, case._replace(dials=run.dials))
-            marts.build(restated, run.as_of, case.timezone, known)
+            marts.build(restated, run.as_of, case.timezone, known, run.restate_from)
             known = Known(load, run.as_of)
         marts.build(whole, case.as_of, case.timezone)
         got, wanted = tables(restated), tables(whole)
@@ -211,6 +211,12 @@ NEW_STEP = dict.fromkeys(DIAL_COLUMNS["activation_steps"], "") | {
             id="the device of a user who is excluded no longer",
         ),
         pytest.param(
+            {"identifies": [IDENTIFIED], "groups": [JOINED], "tracks": [ON_THE_DEVICE]},
+            {"identifies": [IDENTIFIED | {"anonymous_id": None, "timestamp": "2024-02-28"}]},
+            [],
+            id="an earlier copy that names no device",
+        ),
+        pytest.param(
             {"groups": [JOINED], "tracks": [BY_ANN]},
             {"groups": [JOINED | {"id": "g1", "group_id": "bolt"}]},
             [],
@@ -242,63 +248,6 @@ def test_what_random_rows_rarely_do_is_restated(
         Run([nothing | second], date(2024, 3, 11), dials),
     ]
     assert differing(marts, case, runs) == []
-
-
-def run_command(folder: Path, case: Case, as_of: date, *arguments: str) -> bool:
-    """Run the command on the landing folder; false where what it needs has not landed yet."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "orchestration.cli", "run", "--raw", str(folder / "raw")),
-            *("--warehouse", str(folder / "warehouse"), "--as-of", str(as_of), *arguments),
-        ],
-        env=os.environ
-        | {
-            "ACCOUNTPULSE_SEEDS": str(folder / "seeds"),
-            "ACCOUNTPULSE_REPORTING_TIMEZONE": case.timezone,
-        },
-        check=False,
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-    )
-    awaited = ("no events", "no tracks file", "a trait in raw")
-    if done.returncode == 2 and any(text in done.stderr for text in awaited):
-        return False
-    assert done.returncode == 0, done.stdout + done.stderr
-    return True
-
-
-def published(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], list[bool]]:
-    """Return the published rows, and which runs built everything anew."""
-    path = folder / "warehouse" / "published" / "current" / "accountpulse.duckdb"
-    with duckdb.connect(str(path), read_only=True) as connection:
-        full = connection.execute("select is_full_build from ops.runs order by run_id").fetchall()
-        rows = tables(connection)
-    del rows["ops.runs"], rows["ops.restatements"]
-    return rows, [is_full for (is_full,) in full]
-
-
-@pytest.mark.parametrize("seed", [501, 502, 503, 505, 506])
-def test_daily_runs_of_the_command_equal_one_full_build(seed: int, tmp_path: Path) -> None:
-    """Files that land between runs; marts, flags, trends and counts as published."""
-    case, runs = draw(seed, USUAL)
-    runs = runs[-2:]
-    write_dials(case.dials, tmp_path / "seeds")
-    (tmp_path / "raw").mkdir()
-    done = 0
-    for number, run in enumerate(runs):
-        for part, delivery in enumerate(run.deliveries):
-            write_raw(delivery, tmp_path / "raw", name=f"-{number}-{part}")
-        done += run_command(tmp_path, case, run.as_of)
-    got, full = published(tmp_path)
-    assert full == [True] + [False] * (len(full) - 1)
-    assert len(full) == done
-    run_command(tmp_path, case, case.as_of, "--full-refresh")
-    wanted, full = published(tmp_path)
-    assert full[-1]
-    assert got.keys() == wanted.keys()
-    wrong = [name for name in wanted if got[name] != wanted[name]]
-    assert not wrong, f"seed {seed}: {wrong}"
 
 
 def test_a_first_identification_and_a_first_join_give_earlier_events_their_owner(

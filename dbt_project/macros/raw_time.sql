@@ -1,6 +1,9 @@
 {# A raw time column, of whatever type, as a UTC timestamp; null where absent or unreadable. #}
 {% macro raw_time(columns, name) -%}
-    {%- set is_text = columns | selectattr('name', 'in', [name, name | upper]) | map(attribute='dtype') | map('upper') | select('in', ['VARCHAR', 'STRING', 'TEXT']) | list -%}
+    {%- set type = (columns | selectattr('name', 'in', [name, name | upper]) | map(attribute='dtype') | map('upper') | list or ['']) | first -%}
     {%- set column = raw_column(columns, name, dbt.type_timestamp()) -%}
-    {{ utc_timestamp(trim_blanks(column) if is_text else column) }}
+    {%- if type in ['VARCHAR', 'STRING', 'TEXT'] -%}{{ utc_timestamp(trim_blanks(column)) }}
+    {%- elif type == 'TIMESTAMP' -%}{{ finite_timestamp(column) }}
+    {%- else -%}{{ utc_timestamp(column) }}
+    {%- endif -%}
 {%- endmacro %}

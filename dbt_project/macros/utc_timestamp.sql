@@ -12,3 +12,16 @@
     {%- set instant = "try_cast(" ~ expression ~ " as timestamptz)" -%}
     case when isfinite({{ instant }}) then {{ instant }} at time zone 'UTC' end
 {%- endmacro %}
+
+{# A UTC timestamp where it is a time: DuckDB also has infinite ones. #}
+{% macro finite_timestamp(expression) -%}
+    {{ return(adapter.dispatch('finite_timestamp')(expression)) }}
+{%- endmacro %}
+
+{% macro default__finite_timestamp(expression) -%}
+    {{ expression }}
+{%- endmacro %}
+
+{% macro duckdb__finite_timestamp(expression) -%}
+    case when isfinite({{ expression }}) then {{ expression }} end
+{%- endmacro %}

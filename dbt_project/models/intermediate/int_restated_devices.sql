@@ -6,7 +6,7 @@ with
 
 identifies as (
 
-    select * from {{ ref('int_identifies_screened') }} where anonymous_id is not null
+    select * from {{ ref('int_identifies_screened') }}
 
 ),
 
@@ -70,9 +70,10 @@ gained as (
 
 restated as (
 
+    -- a copy that says no device may be the one that counts now
     select anonymous_id
     from identifies
-    where row_id in (select row_id from identifies_changed)
+    where anonymous_id is not null and row_id in (select row_id from identifies_changed)
 
     union
 

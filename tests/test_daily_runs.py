@@ -1,0 +1,81 @@
+"""Promise 1 through the command: daily runs leave what one full build leaves.
+
+A failing case names its seed: `draw(seed, USUAL)` draws it again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+from raw_cases import USUAL, write_dials, write_raw
+from test_incremental import draw, tables
+
+from orchestration.project import CHECKOUT
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from raw_cases import Case
+
+
+def run_command(folder: Path, case: Case, as_of: date, *arguments: str) -> bool:
+    """Run the command on the landing folder; false where what it needs has not landed yet."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "orchestration.cli", "run", "--raw", str(folder / "raw")),
+            *("--warehouse", str(folder / "warehouse"), "--as-of", str(as_of), *arguments),
+        ],
+        env=os.environ
+        | {
+            "ACCOUNTPULSE_SEEDS": str(folder / "seeds"),
+            "ACCOUNTPULSE_REPORTING_TIMEZONE": case.timezone,
+        },
+        check=False,
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    awaited = ("no events", "no tracks file", "a trait in raw")
+    if done.returncode == 2 and any(text in done.stderr for text in awaited):
+        return False
+    assert done.returncode == 0, done.stdout + done.stderr
+    return True
+
+
+def published(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], list[bool]]:
+    """Return the published rows, and which runs built everything anew."""
+    path = folder / "warehouse" / "published" / "current" / "accountpulse.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        full = connection.execute("select is_full_build from ops.runs order by run_id").fetchall()
+        rows = tables(connection)
+    del rows["ops.runs"], rows["ops.restatements"]
+    return rows, [is_full for (is_full,) in full]
+
+
+@pytest.mark.parametrize("seed", [501, 502, 503, 505, 506])
+def test_daily_runs_of_the_command_equal_one_full_build(seed: int, tmp_path: Path) -> None:
+    """Files that land between runs; marts, flags, trends and counts as published."""
+    case, runs = draw(seed, USUAL)
+    runs = runs[-2:]
+    write_dials(case.dials, tmp_path / "seeds")
+    (tmp_path / "raw").mkdir()
+    done = 0
+    for number, run in enumerate(runs):
+        for part, delivery in enumerate(run.deliveries):
+            write_raw(delivery, tmp_path / "raw", name=f"-{number}-{part}")
+        done += run_command(tmp_path, case, run.as_of)
+    got, full = published(tmp_path)
+    assert full == [True] + [False] * (len(full) - 1)
+    assert len(full) == done
+    run_command(tmp_path, case, case.as_of, "--full-refresh")
+    wanted, full = published(tmp_path)
+    assert full[-1]
+    assert got.keys() == wanted.keys()
+    wrong = [name for name in wanted if got[name] != wanted[name]]
+    assert not wrong, f"seed {seed}: {wrong}"
