@@ -11,7 +11,7 @@ help:
 	@echo "make demo    simulate a product, run everything on it, show the answers"
 	@echo "make test    all tests"
 	@echo "make lint    style, types, SQL"
-	@echo "make bench   how fast, how small"
+	@echo "make bench   how fast, how small; QUICK=1: in three minutes"
 	@echo "make dev     Dagster's pages on localhost"
 
 environment:
@@ -41,10 +41,18 @@ lint: environment
 	@LINTED_RUN=anew $(BIN)/sqlfluff lint --disable-progress-bar --exclude-rules $(ANEW_EXCEPT) \
 		$$(grep -lrE 'restat|was_delivered' --include='*.sql' dbt_project/models)
 
+# QUICK=1: a million events only. FOLDER=…: keeps the raw data there, and uses it again.
 bench: environment
+	@test -d .venv/lib/python3*/site-packages/pandas || UV_PYTHON_DOWNLOADS=never \
+		$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode --group bench --python $(BIN)/python
+ifdef QUICK
+	@$(BIN)/python benchmarks/scale.py --quick $(if $(FOLDER),--folder $(FOLDER))
+else
 	@$(BIN)/python benchmarks/bench.py
 	@$(BIN)/python benchmarks/history.py
 	@$(BIN)/python benchmarks/signals.py 100000 365
+	@$(BIN)/python benchmarks/scale.py $(if $(FOLDER),--folder $(FOLDER))
+endif
 
 dev: environment
 	@DAGSTER_HOME="$$($(BIN)/python -m orchestration.execution)" $(BIN)/dagster dev -h 127.0.0.1

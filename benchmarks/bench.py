@@ -42,10 +42,26 @@ def measure(*arguments: str | Path) -> Measured:
     Raises:
         SystemExit: the command failed; what it said is printed.
     """
+    return measure_process(*COMMAND, *arguments)
+
+
+def measure_process(*command: str | Path, **environment: str) -> Measured:
+    """Run a process to its end and measure it.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables for it, on top of ours.
+
+    Raises:
+        SystemExit: it failed; what it said is printed.
+    """
     with tempfile.TemporaryFile() as said:
         begun = time.perf_counter()
         process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], stdout=said, stderr=subprocess.STDOUT
+            [*map(str, command)],
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begun

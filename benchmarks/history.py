@@ -37,20 +37,35 @@ class History:
     Args:
         folder: holds `raw` and `warehouse`.
         events: track calls in it.
+        missed: landing files of the days between, if any.
         new_day: landing files of the last day.
         late: landing file of a few events of long ago.
         as_of: the last day.
+        first: the run that made it.
     """
 
     folder: Path
     events: int
+    missed: Path
     new_day: Path
     late: Path
     as_of: date
+    first: Measured
 
 
-def make_history(simulated: Path, folder: Path, events: int, as_of: date) -> History:
-    """Lay down the newest rows of a simulation, and run everything on all but its last day."""
+def make_history(
+    simulated: Path, folder: Path, events: int | None, as_of: date, missed_days: int = 0
+) -> History:
+    """Lay down the newest rows of a simulation, and run everything on all but its last days.
+
+    Args:
+        simulated: the simulation.
+        folder: where the history goes.
+        events: about so many track calls; None: all, in the simulation's own files where a file
+            has nothing of the last days.
+        as_of: the last day.
+        missed_days: days before it that have not landed either.
+    """
     landing = folder / "raw"
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
@@ -59,26 +74,50 @@ def make_history(simulated: Path, folder: Path, events: int, as_of: date) -> His
         f" from '{simulated}/{{}}.parquet')"
     )
     tracks = dated.format("tracks/*")
-    ((first,),) = connection.execute(
-        f"select min(arrived_at) from (select arrived_at from {tracks}"
-        f" where arrived_at < date '{as_of}' order by arrived_at desc limit {events})"
-    ).fetchall()
+    last_known = as_of - timedelta(days=1 + missed_days)
+    known = f"arrived_at < date '{last_known}' + 1"
+    newest = known
+    if events is not None:
+        ((first,),) = connection.execute(
+            f"select min(arrived_at) from (select arrived_at from {tracks}"
+            f" where {known} order by arrived_at desc limit {events})"
+        ).fetchall()
+        newest = f"{known} and arrived_at >= timestamp '{first}'"
 
     def write(rows: str, where: str, path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         ((count,),) = connection.execute(
             f"copy (select * exclude arrived_at from {rows} where {where}) to '{path}'"
+            " (format parquet, compression zstd)"
         ).fetchall()
         return int(count)
 
-    known, new = f"arrived_at < date '{as_of}'", f"arrived_at >= date '{as_of}'"
-    count = write(
-        tracks, f"{known} and arrived_at >= timestamp '{first}'", landing / "tracks-1.parquet"
-    )
-    write(tracks, new, folder / "new" / "tracks-2.parquet")
-    for table in ("identifies", "groups"):
-        write(dated.format(table), known, landing / f"{table}-1.parquet")
-        write(dated.format(table), new, folder / "new" / f"{table}-2.parquet")
+    new = f"arrived_at >= date '{as_of}'"
+    between = f"not ({known}) and not ({new})"
+    count = 0
+    if events is None:
+        for path in sorted((simulated / "tracks").iterdir()):
+            rows = dated.format(f"tracks/{path.stem}")
+            in_file, left = connection.execute(
+                f"select count(*), count(*) filter (not ({known})) from {rows}"
+            ).fetchall()[0]
+            if left:
+                newest = f"{known} and arrived_at >= date '{path.stem[-10:]}'"
+                break
+            (landing / "tracks").mkdir(parents=True, exist_ok=True)
+            os.link(path, landing / "tracks" / path.name)
+            count += in_file
+    count += write(tracks, newest, landing / "tracks-1.parquet")
+    for table, rows in (
+        ("tracks", tracks),
+        ("identifies", dated.format("identifies")),
+        ("groups", dated.format("groups")),
+    ):
+        if table != "tracks":
+            write(rows, known, landing / f"{table}-1.parquet")
+        if missed_days:
+            write(rows, between, folder / "missed" / f"{table}-missed.parquet")
+        write(rows, new, folder / "new" / f"{table}-2.parquet")
     day = as_of - timedelta(days=LATE_DAYS)
     late = (
         f"(select * replace (id || '-late' as id, timestamp '{as_of} 12:00:00' as received_at)"
@@ -87,14 +126,13 @@ def make_history(simulated: Path, folder: Path, events: int, as_of: date) -> His
     )
     write(late, "true", folder / "late" / "tracks-3.parquet")
     connection.close()
-    history = History(folder, count, folder / "new", folder / "late", as_of)
-    measure(*run_arguments(history, as_of - timedelta(days=1)))
-    return history
+    places = (folder / "missed", folder / "new", folder / "late")
+    first = measure(*run_arguments(folder, last_known))
+    return History(folder, count, *places, as_of, first)
 
 
-def run_arguments(history: History, as_of: date) -> tuple[str | Path, ...]:
-    """Return the arguments of a daily run on a history."""
-    folder = history.folder
+def run_arguments(folder: Path, as_of: date) -> tuple[str | Path, ...]:
+    """Return the arguments of a daily run on a history's folder."""
     places = ("--raw", folder / "raw", "--warehouse", folder / "warehouse")
     return ("run", *places, "--as-of", as_of.isoformat())
 
@@ -114,7 +152,7 @@ def timed(history: History, landing: Path | None, repeat: int) -> tuple[Measured
     shutil.copytree(history.folder / "warehouse", before, symlinks=True)
     for path in landing.iterdir() if landing else ():
         shutil.copy2(path, history.folder / "raw")
-    arguments = run_arguments(history, history.as_of)
+    arguments = run_arguments(history.folder, history.as_of)
     told = history.folder / "rows.json"
     environment = os.environ | {"ACCOUNTPULSE_COUNTED": str(told)}
     subprocess.run(

@@ -4,7 +4,7 @@ import pytest
 
 WHOLE_RUNS = (
     *("test_daily_runs.py", "test_incremental.py", "test_erasure.py", "test_catch_up.py"),
-    *("test_dial_changes.py", "test_cli.py"),
+    *("test_dial_changes.py", "test_cli.py", "test_floor.py"),
 )
 
 
