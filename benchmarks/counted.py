@@ -1,22 +1,30 @@
 """Run a command of the product and count the rows that its DuckDB statements read and write.
 
-Usage: counted.py COMMAND …, with the file to write in ACCOUNTPULSE_COUNTED: `{"read": …,
-"written": …, "statements": …}`. Every connection is profiled by DuckDB itself, which costs time:
-nothing that is counted is to be timed.
+Usage: counted.py COMMAND …, with the file to write in ACCOUNTPULSE_COUNTED: `{"statements": …,
+"read": {table: rows}, "written": {table: rows}}`. Every connection is profiled by DuckDB itself,
+which costs time: nothing that is counted is to be timed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-counts: Counter[str] = Counter()
+statements = 0
+read: Counter[str] = Counter()
+written: Counter[str] = Counter()
 connect = duckdb.connect
+INTO = re.compile(
+    r"\b(?:insert into|create (?:or replace )?(?:temp(?:orary)? )?table(?: if not exists)?)"
+    r"\s+([\w.\"]+)",
+    re.IGNORECASE,
+)
 
 
 class Profiled:
@@ -41,9 +49,9 @@ class Profiled:
     def execute(self, query: str, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as given
         """Run statements one by one, and read the profile of each."""
         self._count()
-        statements = duckdb.extract_statements(query)
+        parts = duckdb.extract_statements(query)
         done: Any = self._connection
-        for statement in statements if len(statements) > 1 else [query]:
+        for statement in parts if len(parts) > 1 else [query]:
             done = self._connection.execute(statement, *arguments, **named)
             self._count()
         return done
@@ -64,21 +72,33 @@ class Profiled:
         except (duckdb.Error, ValueError):
             return
         told = profile.get("query", {})
-        run = (told.get("sql", ""), told.get("total_time", 0.0))
+        sql = told.get("sql", "")
+        run = (sql, told.get("total_time", 0.0))
         if run == self._counted:
             return
         self._counted = run
-        counts["statements"] += 1
-        counts["read"] += told.get("total_rows_scanned", 0)
-        counts["written"] += sum(written(node) for node in profile.get("operator", []))
+        global statements  # noqa: PLW0603 - one count per process
+        statements += 1
+        into = INTO.search(sql)
+        for node in profile.get("operator", []):
+            count(node, name(into[1]) if into else "")
 
 
-def written(node: dict[str, Any]) -> int:
-    """Return the rows that a plan's node and those below it put into tables."""
+def name(table: str) -> str:
+    """Return schema and name of a table, without what tells one run's from another's."""
+    table = ".".join(table.replace('"', "").split(".")[-2:])
+    return re.sub(r"^(main|temp)\.|__dbt_tmp\d*$", "", table)
+
+
+def count(node: dict[str, Any], into: str) -> None:
+    """Add what a plan's node and those below it read from tables and put into one."""
     below = node.get("children", [])
-    inserts = "INSERT" in node["type"] or "CREATE_TABLE_AS" in node["type"]
-    own = sum(child["intermediate_rows"] for child in below) if inserts else 0
-    return int(own) + sum(written(child) for child in below)
+    if table := node.get("extra_info", {}).get("Table"):
+        read[name(table)] += node.get("rows_scanned", 0)
+    if "INSERT" in node["type"] or "CREATE_TABLE_AS" in node["type"]:
+        written[into] += sum(child["intermediate_rows"] for child in below)
+    for child in below:
+        count(child, into)
 
 
 def main() -> None:
@@ -89,6 +109,7 @@ def main() -> None:
     try:
         command()
     finally:
+        counts = {"statements": statements, "read": read, "written": written}
         Path(os.environ["ACCOUNTPULSE_COUNTED"]).write_text(json.dumps(counts))
 
 

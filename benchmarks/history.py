@@ -165,7 +165,7 @@ def timed(history: History, landing: Path | None, repeat: int) -> tuple[Measured
         shutil.copytree(before, history.folder / "warehouse", symlinks=True)
         runs.append(measure(*arguments))
     shutil.rmtree(before)
-    return median(runs), rows["read"], rows["written"]
+    return median(runs), *(sum(rows[what].values()) for what in ("read", "written"))
 
 
 def main() -> None:

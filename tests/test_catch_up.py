@@ -14,15 +14,14 @@ LAST = FIRST + timedelta(days=3)
 DAILY = ("account_activation_daily", "account_engagement_daily", "user_engagement_daily")
 
 
-def deliver(simulated: Path, raw: Path, day: date) -> None:
-    """Lands what was received on a day; on the first one also what came before."""
+def deliver(simulated: Path, raw: Path, day: date, when: str = "=") -> None:
+    """Lands what was received on a day, or up to it (`<=`)."""
     raw.mkdir(exist_ok=True)
     for table, files in (
         ("tracks", simulated / "tracks" / "*.parquet"),
         ("identifies", simulated / "identifies.parquet"),
         ("groups", simulated / "groups.parquet"),
     ):
-        when = "<=" if day == FIRST else "="
         duckdb.sql(
             f"copy (from '{files}' where cast(coalesce(received_at, timestamp) as date) {when}"
             f" date '{day}') to '{raw / f'{table}_{day}.parquet'}'"
@@ -39,7 +38,7 @@ def test_a_run_after_days_without_one_leaves_what_daily_runs_leave(tmp_path: Pat
     simulate(simulated, accounts=30, days=60, events=8_000, until=LAST)
     daily, skipping = tmp_path / "daily", tmp_path / "skipping"
     raw = tmp_path / "raw"
-    deliver(simulated, raw, FIRST)
+    deliver(simulated, raw, FIRST, "<=")
     run(raw, daily, FIRST)
     shutil.copytree(daily, skipping, symlinks=True)
     day = FIRST

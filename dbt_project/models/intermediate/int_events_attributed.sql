@@ -39,6 +39,7 @@ identified as (
         tracks.event_name,
         tracks.properties,
         tracks.account_id,
+        tracks.load_id,
         tracks.event_date,
         tracks.event_at,
         tracks.received_at,
@@ -60,6 +61,7 @@ located as (
         identified.event_name,
         identified.properties,
         identified.user_id,
+        identified.load_id,
         identified.event_date,
         identified.received_at,
         coalesce(identified.account_id, accounts_joined.account_id) as account_id,
@@ -99,20 +101,29 @@ name_keys as (
 
 ),
 
+-- read once more: what two read is written down whole
+conditional_tracks as (
+
+    select tracks.event_id, tracks.event_name, tracks.properties
+    from {{ ref('int_tracks_screened') }} as tracks
+    inner join names on tracks.event_name = names.event_name and names.has_condition
+    where tracks.fate = 'kept' {{ and_restated('int_reattributed_events', ['event_id']) }}
+
+),
+
 conditional_matches as (
 
     select distinct
-        located.event_id,
+        tracks.event_id,
         tracked_events.event_key
-    from located
-    inner join names on located.event_name = names.event_name and names.has_condition
-    inner join tracked_events on located.event_name = tracked_events.event_name
+    from conditional_tracks as tracks
+    inner join tracked_events on tracks.event_name = tracked_events.event_name
     where
         tracked_events.property_name is null
-        or {{ json_property('located.properties', 'tracked_events.property_name') }}
+        or {{ json_property('tracks.properties', 'tracked_events.property_name') }}
         = coalesce(
             tracked_events.property_value,
-            {{ json_property('located.properties', 'tracked_events.property_name') }}
+            {{ json_property('tracks.properties', 'tracked_events.property_name') }}
         )
 
 ),
@@ -133,6 +144,7 @@ attributed as (
         located.event_id,
         located.user_id,
         located.account_id,
+        located.load_id,
         located.event_name,
         coalesce(conditional_keys.key_set, name_keys.key_set) as key_set,
         located.is_account_inferred,

@@ -5,12 +5,6 @@ select event_id from {{ ref('int_tracks_screened') }} where false
 {%- else %}
 with
 
-tracks as (
-
-    select * from {{ ref('int_tracks_screened') }} where fate = 'kept'
-
-),
-
 known as (
 
     select * from {{ left_by_last_run('int_events_attributed') }}
@@ -41,9 +35,10 @@ reattributed as (
     union
 
     select event_id
-    from tracks
+    from {{ ref('int_tracks_screened') }}
     where
-        user_id is null
+        fate = 'kept'
+        and user_id is null
         and anonymous_id in (select anonymous_id from {{ ref('int_restated_devices') }})
 
     union
@@ -55,8 +50,8 @@ reattributed as (
     union
 
     select event_id
-    from tracks
-    where event_name in (select event_name from names_changed)
+    from {{ ref('int_tracks_screened') }}
+    where fate = 'kept' and event_name in (select event_name from names_changed)
 
 )
 

@@ -11,30 +11,27 @@ delivered as (
 
 ),
 
-known as (
-
-    select * from {{ left_by_last_run('int_tracks_screened') }}
-
-),
-
 exclusions_changed as (
 
     {{ changed_rows('int_excluded_entities', ['entity', 'entity_id']) }}
 
 ),
 
+-- the table is named three times: a common table expression would be written down whole
 restated as (
 
     select event_id from delivered where event_id is not null
 
     union
 
-    select event_id from known where fate = 'waiting' and event_date <= {{ as_of_date() }}
+    select event_id
+    from {{ left_by_last_run('int_tracks_screened') }}
+    where fate = 'waiting' and event_date <= {{ as_of_date() }}
 
     union
 
     select event_id
-    from known
+    from {{ left_by_last_run('int_tracks_screened') }}
     where
         user_id in (select entity_id from exclusions_changed where entity = 'user')
         and event_id is not null
@@ -42,7 +39,7 @@ restated as (
     union
 
     select event_id
-    from known
+    from {{ left_by_last_run('int_tracks_screened') }}
     where
         account_id in (select entity_id from exclusions_changed where entity = 'account')
         and event_id is not null

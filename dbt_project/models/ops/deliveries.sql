@@ -9,25 +9,25 @@ tracks as (
 
 events as (
 
-    select
-        event_id,
-        coalesce(user_id, account_id) is null as is_anonymous
-    from {{ ref('int_events_attributed') }}
+    select * from {{ ref('int_events_attributed') }}
 
 ),
 
 fates as (
 
     select
-        tracks.load_id,
-        case
-            when tracks.fate = 'kept' and events.is_anonymous then 'anonymous'
-            when tracks.fate = 'kept' then 'counted'
-            when tracks.fate in ('duplicate', 'excluded', 'waiting') then tracks.fate
-            else 'quarantined'
-        end as fate
+        load_id,
+        case when fate in ('duplicate', 'excluded', 'waiting') then fate else 'quarantined' end
+            as fate
     from tracks
-    left join events on tracks.fate = 'kept' and tracks.event_id = events.event_id
+    where fate <> 'kept'
+
+    union all
+
+    select
+        load_id,
+        case when coalesce(user_id, account_id) is null then 'anonymous' else 'counted' end as fate
+    from events
 
 ),
 
