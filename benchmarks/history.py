@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=330)
     parser.add_argument("--repeat", type=int, default=3, help="timed runs of each kind")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=max(Console().width, 120))
     table = Table(title=f"{options.accounts} accounts · {os.cpu_count()} processors")
     for name in (
         "run",
