@@ -102,7 +102,7 @@ def main() -> None:
             what, f"{run.wall:.1f}", seconds, f"{run.processor:.1f}", f"{run.peak:.0f}", megabytes
         )
 
-    console = Console()
+    console = Console(width=max(Console().width, 120))
     with tempfile.TemporaryDirectory() as name, console.status("measuring") as status:
         folder = Path(name) / "demo"
         places = ("--raw", folder / "raw", "--warehouse", folder / "warehouse")

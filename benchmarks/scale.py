@@ -348,7 +348,7 @@ def main() -> None:
     options = parser.parse_args()
     sizes = [SMALL] if options.quick else sorted(options.sizes)
     repeat = 1 if options.quick else options.repeat
-    console = Console()
+    console = Console(width=max(Console().width, 120))
     columns = []
     with tempfile.TemporaryDirectory() as name, console.status("simulating") as status:
         folder = options.folder or Path(name)
