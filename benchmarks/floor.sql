@@ -26,13 +26,13 @@ create or replace temp macro as_of() as cast(getvariable('as_of') as date);
 
 -- A blank at either end sorts before '!'; almost no text has one, and looking is cheaper than trimming.
 create or replace temp macro trimmed(told) as
-    case when told < '!' or reverse(told) < '!' then trim(told, e' \t\n\r\f\x0b') else told end;
+    case when told < '!' or right(told, 1) < '!' then trim(told, e' \t\n\r\f\x0b') else told end;
 
 create or replace temp macro cleaned(told) as
     case when lower(trimmed(told)) not in ('', 'null', 'undefined') then trimmed(told) end;
 
 create or replace temp macro is_spelled_oddly(id) as
-    id < '!' or reverse(id) < '!' or (strlen(id) in (4, 9) and lower(id) in ('null', 'undefined'));
+    id < '!' or right(id, 1) < '!' or (strlen(id) in (4, 9) and lower(id) in ('null', 'undefined'));
 
 create or replace temp macro property(told, name) as json_extract_string(
     case

@@ -42,6 +42,12 @@ class Statement:
     select: str
     script: str
 
+    @property
+    def fresh(self) -> str:
+        """The table in which the rows to bring stand, where dbt makes it by a statement of its own."""
+        made = set(re.findall(r'"\w+__dbt_tmp\d*"', self.script))
+        return "" if "create temporary table" in self.script.lower() else "".join(made)
+
 
 @dataclass(frozen=True)
 class Known:
@@ -182,10 +188,11 @@ class CompiledMarts:
 
             select, kind = told(statement.select), statement.kind
             if known and kind == "incremental":
-                (fresh,) = set(re.findall(r'"\w+__dbt_tmp\d*"', statement.script))
-                connection.execute(f"create temp table {fresh} as {select}")
+                if statement.fresh:
+                    connection.execute(f"create temp table {statement.fresh} as {select}")
                 connection.execute(told(statement.script))
-                connection.execute(f"drop table {fresh}")
+                if statement.fresh:
+                    connection.execute(f"drop table {statement.fresh}")
             else:
                 kind = "view" if kind == "view" else "table"
                 connection.execute(f"create or replace {kind} {statement.relation} as {select}")

@@ -1,23 +1,32 @@
--- One row per id of an event that is missing or stands there more than once.
+-- One row per day with more, or less, attributed events than kept calls.
 with
 
-events as (
+kept as (
 
-    select *
-    from {{ ref('int_events_attributed') }}
-    where true {{ and_restated('int_reattributed_events', ['event_id']) }}
+    select event_date, count(*) as event_count
+    from {{ ref('int_tracks_screened') }}
+    where fate = 'kept'
+    group by 1
 
 ),
 
-counted as (
+attributed as (
 
-    select event_id, count(*) as event_count from events group by 1
+    select event_date, count(*) as event_count
+    from {{ ref('int_events_attributed') }}
+    group by 1
 
 ),
 
 wrong as (
 
-    select * from counted where event_id is null or event_count > 1
+    select
+        coalesce(kept.event_date, attributed.event_date) as event_date,
+        kept.event_count as kept_count,
+        attributed.event_count as attributed_count
+    from kept
+    full outer join attributed on kept.event_date = attributed.event_date
+    where coalesce(kept.event_count, 0) <> coalesce(attributed.event_count, 0)
 
 )
 

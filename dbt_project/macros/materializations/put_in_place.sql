@@ -25,10 +25,12 @@ same code cannot have changed: five statements more per model, a tenth of a run 
         {% do persist_docs(target, model) %}
     {%- else -%}
         {%- set fresh = make_temp_relation(target) -%}
-        {% do run_query(create_table_as(True, fresh, compiled_code)) %}
-        {%- set told = {'target_relation': target, 'temp_relation': fresh} -%}
+        {%- set told = {
+            'target_relation': target, 'temp_relation': fresh, 'select': compiled_code
+        } -%}
         {%- if config.get('full_refresh') is not none -%}
             {#- It outlives its code: what stands there may lack columns. -#}
+            {% do run_query(create_table_as(True, fresh, compiled_code)) %}
             {%- set columns = process_schema_changes(config.get('on_schema_change'), fresh, existing) -%}
             {%- do told.update(
                 unique_key=config.get('unique_key'),

@@ -3,47 +3,49 @@
     materialized='incremental',
     meta={'restated_by': 'int_restated_devices', 'restated_on': ['anonymous_id']}
 ) }}
+{#- Text in place of a common table expression: what two read would be written down whole. -#}
+{%- set identifications -%}
+    (
+        select anonymous_id, user_id, row_at as identified_at
+        from {{ ref('int_identifies_deduplicated') }}
+        where
+            anonymous_id is not null
+            and user_id is not null
+            {{ and_restated('int_restated_devices', ['anonymous_id']) }}
+
+        union all
+
+        select anonymous_id, user_id, event_at as identified_at
+        from {{ ref('int_tracks_screened') }}
+        where
+            fate = 'kept'
+            and anonymous_id is not null
+            and user_id is not null
+            {{ and_restated('int_restated_devices', ['anonymous_id']) }}
+    )
+{%- endset %}
 with
 
-identifies as (
+devices as (
 
-    select * from {{ ref('int_identifies_deduplicated') }}
-
-),
-
-tracks as (
-
-    select * from {{ ref('int_tracks_screened') }} where fate = 'kept'
-
-),
-
-identifications as (
-
-    select anonymous_id, user_id, row_at as identified_at
-    from identifies
-    where
-        anonymous_id is not null
-        and user_id is not null
-        {{ and_restated('int_restated_devices', ['anonymous_id']) }}
-
-    union all
-
-    select anonymous_id, user_id, event_at as identified_at
-    from tracks
-    where
-        anonymous_id is not null
-        and user_id is not null
-        {{ and_restated('int_restated_devices', ['anonymous_id']) }}
+    select
+        anonymous_id,
+        min(user_id) as user_id,
+        max(user_id) as last_user_id
+    from {{ identifications }} as identifications
+    group by 1
 
 ),
 
+-- on a shared device the times tell whose an event is
 one_per_instant as (
 
     select
         anonymous_id,
         identified_at,
         min(user_id) as user_id
-    from identifications
+    from {{ identifications }} as identifications
+    where anonymous_id in (select anonymous_id from devices where user_id <> last_user_id)
     group by 1, 2
 
 ),
@@ -79,6 +81,16 @@ intervals as (
         end as valid_from,
         coalesce(next_at, cast('9999-12-31' as {{ dbt.type_timestamp() }})) as valid_before
     from changes
+
+    union all
+
+    select
+        anonymous_id,
+        user_id,
+        cast('1900-01-01' as {{ dbt.type_timestamp() }}) as valid_from,
+        cast('9999-12-31' as {{ dbt.type_timestamp() }}) as valid_before
+    from devices
+    where user_id = last_user_id
 
 )
 

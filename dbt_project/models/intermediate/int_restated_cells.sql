@@ -1,22 +1,27 @@
 -- One row per account and day whose attributed events changed.
 {%- if not restating() %}
-select account_id, event_date from {{ ref('int_events_attributed') }} where false
+select account_id, event_date from {{ ref('int_event_changes') }} where false
 {%- else %}
 with
 
+changes as (
+
+    select * from {{ ref('int_event_changes') }} where fate = 'kept' and account_id is not null
+
+),
+
 cells as (
 
-    {{ changed_rows(
-        'int_events_attributed', ['account_id', 'event_date'], ['event_id', 'user_id', 'key_set'],
-        scope='event_id in (select event_id from ' ~ ref('int_reattributed_events') ~ ')'
-    ) }}
+    select account_id, event_date
+    from changes
+    group by account_id, event_date, event_number, user_id, key_set
+    having sum(change) <> 0
 
 ),
 
 restated as (
 
-    select * from cells where account_id is not null
-
+    select distinct account_id, event_date from cells
     {%- if var('restate_from') %}
 
     -- and those of the days that were asked for, as they were and as they are

@@ -31,7 +31,7 @@ events_now as (
     where
         fate = 'kept'
         and anonymous_id is not null
-        and user_id is not null {{ and_restated('int_restated_events', ['event_id']) }}
+        and user_id is not null {{ and_restated('int_restated_events', ['event_number']) }}
 
 ),
 

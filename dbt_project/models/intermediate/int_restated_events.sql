@@ -1,7 +1,7 @@
--- One row per id of track calls to judge anew: delivered since the last run, due since then, or of
--- an entity that is excluded from now on or no longer.
+-- One row per number of track calls to judge anew: delivered since the last run, due since then, of
+-- an entity that is excluded from now on or no longer, or of a name whose event keys changed.
 {%- if not restating() %}
-select event_id from {{ ref('stg_tracks') }} where false
+select {{ event_number('event_id') }} as event_number from {{ ref('stg_tracks') }} where false
 {%- else %}
 with
 
@@ -17,32 +17,48 @@ exclusions_changed as (
 
 ),
 
--- the table is named three times: a common table expression would be written down whole
-restated as (
+names_changed as (
 
-    select event_id from delivered where event_id is not null
+    {{ changed_rows(
+        'int_tracked_events', ['event_name'], ['event_key', 'property_name', 'property_value']
+    ) }}
+
+),
+
+-- the table is named four times: a common table expression would be written down whole
+reached as (
+
+    select {{ event_number('event_id') }} as event_number from delivered
 
     union
 
-    select event_id
+    select event_number
     from {{ left_by_last_run('int_tracks_screened') }}
     where fate = 'waiting' and event_date <= {{ as_of_date() }}
 
     union
 
-    select event_id
+    select event_number
     from {{ left_by_last_run('int_tracks_screened') }}
-    where
-        user_id in (select entity_id from exclusions_changed where entity = 'user')
-        and event_id is not null
+    where user_id in (select entity_id from exclusions_changed where entity = 'user')
 
     union
 
-    select event_id
+    select event_number
     from {{ left_by_last_run('int_tracks_screened') }}
-    where
-        account_id in (select entity_id from exclusions_changed where entity = 'account')
-        and event_id is not null
+    where account_id in (select entity_id from exclusions_changed where entity = 'account')
+
+    union
+
+    select event_number
+    from {{ left_by_last_run('int_tracks_screened') }}
+    where event_name in (select event_name from names_changed)
+
+),
+
+restated as (
+
+    select * from reached where event_number is not null
 
 )
 

@@ -1,30 +1,36 @@
--- One row per track call, with what becomes of it: a reason to quarantine it, waiting, excluded,
--- duplicate or kept.
+-- One row per track call: what becomes of it (a reason to quarantine it, waiting, excluded,
+-- duplicate or kept), and the set of event keys that it matches (null: untracked).
 {{ config(
     materialized='incremental',
-    meta={'restated_by': 'int_restated_events', 'restated_on': ['event_id']}
+    meta={'restated_by': 'int_restated_events', 'restated_on': ['event_number']}
 ) }}
+{#- Text in place of a common table expression: what two read would be written down whole. -#}
+{%- set tracks -%}
+    (
+        select *, {{ event_number('event_id') }} as event_number
+        from {{ ref('stg_tracks') }}
+        where {{ was_delivered('load_id') }}
+        {%- if restating() %}
+
+        union all
+
+        -- of the calls that are judged anew, the raw rows
+        select *, {{ event_number('event_id') }} as event_number
+        from {{ ref('stg_tracks') }}
+        where
+            not {{ was_delivered('load_id') }}
+            and load_id in (select load_id from {{ superseded('int_tracks_screened') }})
+            and {{ event_number('event_id') }} in (
+                select event_number from {{ ref('int_restated_events') }}
+            )
+        {%- endif %}
+    )
+{%- endset %}
 {%- set columns = [
-    'event_id', 'user_id', 'anonymous_id', 'account_id', 'load_id',
-    'event_name', 'properties', 'event_time_text', 'event_at', 'received_at',
-] %}
+    'event_number', 'user_id', 'anonymous_id', 'account_id', 'load_id', 'event_name', 'properties',
+    'event_at', 'received_at', 'event_date',
+] | join(', ') %}
 with
-
-tracks as (
-
-    select {{ columns | join(', ') }}
-    from {{ ref('stg_tracks') }}
-    where {{ was_delivered('load_id') }}
-    {%- if restating() %}
-
-    union all
-
-    select {{ columns | join(', ') }}
-    from {{ this }}
-    where event_id in (select event_id from {{ ref('int_restated_events') }})
-    {%- endif %}
-
-),
 
 excluded as (
 
@@ -32,32 +38,48 @@ excluded as (
 
 ),
 
-dated as (
+tracked_events as (
 
-    select
-        *,
-        {{ reporting_date('event_at') }} as event_date
-    from tracks
+    select * from {{ ref('int_tracked_events') }}
 
 ),
 
-judged as (
+-- few ids come twice; only their rows need to be put in order
+copied as (
+
+    select event_number
+    from {{ tracks }} as tracks
+    group by 1
+    having count(event_number) > 1
+
+),
+
+{%- for name, condition in {
+    'single': 'event_number is null or event_number not in', 'double': 'event_number in'
+}.items() %}
+
+{{ name }}_tracks as (
 
     select
         *,
         case
-            when event_id is null then 'missing_id'
-            when event_name is null then 'missing_event'
-            when {{ is_bad_timestamp('event_at', 'received_at') }} then 'bad_timestamp'
-            when coalesce(user_id, anonymous_id, account_id) is null then 'no_identity'
+            when quarantine_reason is not null then quarantine_reason
             when event_date > {{ as_of_date() }} then 'waiting'
             when user_id in (select entity_id from excluded where entity = 'user') then 'excluded'
             when account_id in (select entity_id from excluded where entity = 'account')
                 then 'excluded'
         end as reason
-    from dated
+    from (
+        select
+            *,
+            {{ track_quarantine_reason() }} as quarantine_reason,
+            {{ reporting_date('event_at') }} as event_date
+        from {{ tracks }} as tracks
+        where {{ condition }} (select event_number from copied)
+    ) as dated
 
 ),
+{%- endfor %}
 
 ranked as (
 
@@ -75,27 +97,112 @@ ranked as (
                 properties nulls first,
                 load_id nulls first
         ) as copy_number
-    from judged
+    from double_tracks
+
+),
+
+judged as (
+
+    select {{ columns }}, coalesce(reason, 'kept') as fate from single_tracks
+
+    union all
+
+    select
+        {{ columns }},
+        coalesce(reason, case when copy_number > 1 then 'duplicate' else 'kept' end) as fate
+    from ranked
+
+),
+
+names as (
+
+    select
+        event_name,
+        max(case when property_name is not null then 1 else 0 end) = 1 as has_condition
+    from tracked_events
+    group by 1
+
+),
+
+-- names without conditions: the keys follow from the name alone
+name_keys as (
+
+    select
+        tracked_events.event_name,
+        {{ dbt.listagg('tracked_events.event_key', "'|'", 'order by tracked_events.event_key') }}
+            as key_set
+    from (select distinct event_name, event_key from tracked_events) as tracked_events
+    inner join names on tracked_events.event_name = names.event_name
+    where not names.has_condition
+    group by 1
+
+),
+
+-- names with conditions: those of the properties; none are as good as blank ones
+conditional_tracks as (
+
+    select distinct
+        tracks.event_name,
+        coalesce(tracks.properties, '') as properties
+    from {{ tracks }} as tracks
+    inner join names on tracks.event_name = names.event_name
+    where names.has_condition
+
+),
+
+conditional_matches as (
+
+    select distinct
+        tracks.event_name,
+        tracks.properties,
+        tracked_events.event_key
+    from conditional_tracks as tracks
+    inner join tracked_events on tracks.event_name = tracked_events.event_name
+    where
+        tracked_events.property_name is null
+        or {{ json_property('tracks.properties', 'tracked_events.property_name') }}
+        = coalesce(
+            tracked_events.property_value,
+            {{ json_property('tracks.properties', 'tracked_events.property_name') }}
+        )
+
+),
+
+conditional_keys as (
+
+    select
+        event_name,
+        properties,
+        {{ dbt.listagg('event_key', "'|'", 'order by event_key') }} as key_set
+    from conditional_matches
+    group by 1, 2
 
 ),
 
 screened as (
 
     select
-        event_id,
-        user_id,
-        anonymous_id,
-        account_id,
-        load_id,
-        event_name,
-        properties,
-        case when reason not in ('waiting', 'excluded') then event_time_text end
-            as event_time_text,
-        coalesce(reason, case when copy_number > 1 then 'duplicate' else 'kept' end) as fate,
-        event_at,
-        received_at,
-        event_date
-    from ranked
+        judged.event_number,
+        judged.user_id,
+        judged.anonymous_id,
+        judged.account_id,
+        judged.load_id,
+        judged.event_name,
+        coalesce(name_keys.key_set, conditional_keys.key_set) as key_set,
+        judged.fate,
+        greatest(
+            {{ dbt.datediff('judged.event_date', reporting_date('judged.received_at'), 'day') }}, 0
+        ) as late_days,
+        judged.properties is not null and not {{ is_json('judged.properties') }}
+            as has_bad_properties,
+        judged.event_at,
+        judged.event_date
+    from judged
+    left join name_keys on judged.event_name = name_keys.event_name
+    left join conditional_keys
+        on
+            judged.event_name = conditional_keys.event_name
+            and coalesce(judged.properties, '') = conditional_keys.properties
 
 )
 

@@ -8,30 +8,36 @@
     'late_1_to_7_days': (1, 7), 'late_8_to_30_days': (8, 30),
     'late_31_to_90_days': (31, 90), 'late_over_90_days': (91, 2147483647),
 } %}
-{%- set fates = [
-    'missing_id', 'missing_event', 'bad_timestamp', 'no_identity',
-    'waiting', 'excluded', 'duplicate',
+{%- set counts = {'received': 'true'} %}
+{%- for fate in [
+    'counted', 'duplicate', 'missing_id', 'missing_event', 'bad_timestamp', 'no_identity',
+    'excluded', 'anonymous', 'waiting',
 ] %}
+{%- do counts.update({fate: "fate = '" ~ fate ~ "'"}) %}
+{%- endfor %}
+{%- for name, condition in {
+    'late': 'late_days > 0', 'unattributed': 'is_unattributed',
+    'ambiguous_account': 'is_ambiguous_account', 'unmapped': 'is_unmapped',
+    'bad_properties': 'has_bad_properties',
+}.items() %}
+{%- do counts.update({name: "fate = 'counted' and " ~ condition}) %}
+{%- endfor %}
+{%- for band, (least_days, most_days) in late_bands.items() %}
+{%- do counts.update(
+    {band: "fate = 'counted' and late_days between " ~ least_days ~ ' and ' ~ most_days}
+) %}
+{%- endfor %}
 with
 
-tracks as (
+tallies as (
 
-    select * from {{ ref('int_tracks_screened') }}
+    select * from {{ ref('int_event_tallies') }}
 
 ),
 
 groups as (
 
     select * from {{ ref('int_groups_deduplicated') }}
-
-),
-
-events as (
-
-    select
-        *,
-        coalesce(user_id, account_id) is null as is_anonymous
-    from {{ ref('int_events_attributed') }}
 
 ),
 
@@ -42,37 +48,14 @@ gaps as (
 
 ),
 
-received as (
-
-    select
-        {%- for fate in fates %}
-        count(case when fate = '{{ fate }}' then 1 end) as {{ fate }}_count,
-        {%- endfor %}
-        count(*) as received_count
-    from tracks
-
-),
-
 counted as (
 
     select
-        count(case when is_anonymous then 1 end) as anonymous_count,
-        count(case when not is_anonymous then 1 end) as counted_count,
-        count(case when late_days > 0 and not is_anonymous then 1 end) as late_count,
-        {%- for band, (least_days, most_days) in late_bands.items() %}
-        count(
-            case
-                when
-                    late_days between {{ least_days }} and {{ most_days }} and not is_anonymous
-                    then 1
-            end
-        ) as {{ band }}_count,
+        {%- for name, condition in counts.items() %}
+        cast(coalesce(sum(case when {{ condition }} then event_count end), 0) as bigint)
+            as {{ name }}_count{{ ',' if not loop.last }}
         {%- endfor %}
-        count(case when account_id is null and not is_anonymous then 1 end) as unattributed_count,
-        count(case when is_ambiguous_account then 1 end) as ambiguous_account_count,
-        count(case when key_set is null and not is_anonymous then 1 end) as unmapped_count,
-        count(case when has_bad_properties and not is_anonymous then 1 end) as bad_properties_count
-    from events
+    from tallies
 
 ),
 
@@ -87,16 +70,16 @@ ignored as (
 quality as (
 
     select
-        received.received_count,
+        counted.received_count,
         counted.counted_count,
-        received.duplicate_count,
-        received.missing_id_count as quarantined_missing_id_count,
-        received.missing_event_count as quarantined_missing_event_count,
-        received.bad_timestamp_count as quarantined_bad_timestamp_count,
-        received.no_identity_count as quarantined_no_identity_count,
-        received.excluded_count,
+        counted.duplicate_count,
+        counted.missing_id_count as quarantined_missing_id_count,
+        counted.missing_event_count as quarantined_missing_event_count,
+        counted.bad_timestamp_count as quarantined_bad_timestamp_count,
+        counted.no_identity_count as quarantined_no_identity_count,
+        counted.excluded_count,
         counted.anonymous_count,
-        received.waiting_count,
+        counted.waiting_count,
         counted.late_count,
         {%- for band in late_bands %}
         counted.{{ band }}_count,
@@ -108,8 +91,7 @@ quality as (
         ignored.ignored_status_count,
         gaps.gap_day_count,
         {{ as_of_date() }} as as_of_date
-    from received
-    cross join counted
+    from counted
     cross join ignored
     cross join gaps
 

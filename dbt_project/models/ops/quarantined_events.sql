@@ -4,7 +4,9 @@ with
 
 tracks as (
 
-    select * from {{ ref('int_tracks_screened') }} where {{ was_delivered('load_id') }}
+    select *, {{ track_quarantine_reason() }} as quarantine_reason
+    from {{ ref('stg_tracks') }}
+    where {{ was_delivered('load_id') }}
 
 ),
 
@@ -24,9 +26,9 @@ quarantined as (
 
     select
         'tracks' as source_table, event_id as row_id, user_id, anonymous_id, account_id, load_id,
-        event_name, fate as reason, event_time_text as time_text, received_at
+        event_name, quarantine_reason as reason, event_time_text as time_text, received_at
     from tracks
-    where fate in ('missing_id', 'missing_event', 'bad_timestamp', 'no_identity')
+    where quarantine_reason is not null
 
     union all
 

@@ -1,9 +1,9 @@
 -- One row per event name that counts but matches no tracked event.
 with
 
-events as (
+tallies as (
 
-    select * from {{ ref('int_events_attributed') }}
+    select * from {{ ref('int_event_tallies') }} where fate = 'counted' and is_unmapped
 
 ),
 
@@ -17,11 +17,10 @@ unmapped as (
 
     select
         event_name,
-        count(*) as event_count,
+        cast(sum(event_count) as bigint) as event_count,
         min(event_date) as first_seen_date,
         max(event_date) as last_seen_date
-    from events
-    where key_set is null and coalesce(user_id, account_id) is not null
+    from tallies
     group by 1
 
 ),

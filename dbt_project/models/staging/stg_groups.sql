@@ -17,7 +17,7 @@ groups as (
 renamed as (
 
     select
-        {{ clean_text(raw_column(columns, 'id', 'varchar')) }} as row_id,
+        {{ clean_row_id(raw_column(columns, 'id', 'varchar')) }} as row_id,
         {{ clean_text(raw_column(columns, 'group_id', 'varchar')) }} as account_id,
         {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,

@@ -15,7 +15,7 @@ identifies as (
 renamed as (
 
     select
-        {{ clean_text(raw_column(columns, 'id', 'varchar')) }} as row_id,
+        {{ clean_row_id(raw_column(columns, 'id', 'varchar')) }} as row_id,
         {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
         {{ clean_text(raw_column(columns, 'anonymous_id', 'varchar')) }} as anonymous_id,
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,

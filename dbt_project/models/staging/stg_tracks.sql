@@ -11,7 +11,7 @@ tracks as (
 renamed as (
 
     select
-        {{ clean_text(raw_column(columns, 'id', 'varchar')) }} as event_id,
+        {{ clean_row_id(raw_column(columns, 'id', 'varchar')) }} as event_id,
         {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
         {{ clean_text(raw_column(columns, 'anonymous_id', 'varchar')) }} as anonymous_id,
         {{ clean_text(raw_column(columns, 'context_group_id', 'varchar')) }} as account_id,

@@ -1,9 +1,15 @@
 -- One row per user: identified by an event, an identify call or a group call.
 with
 
-events as (
+event_days as (
 
-    select * from {{ ref('int_events_attributed') }}
+    select * from {{ ref('int_event_days') }}
+
+),
+
+resolved_events as (
+
+    select * from {{ ref('int_resolved_events') }}
 
 ),
 
@@ -28,8 +34,15 @@ traits as (
 signs as (
 
     select user_id, min(event_date) as first_date, max(event_date) as last_date
-    from events
+    from event_days
     where user_id is not null
+    group by 1
+
+    union all
+
+    select user_id, min(event_date) as first_date, max(event_date) as last_date
+    from resolved_events
+    where user_id is not null and account_id is null
     group by 1
 
     union all

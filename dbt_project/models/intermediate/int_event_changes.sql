@@ -1,0 +1,64 @@
+-- One row per track call that this run judged or attributed anew, as it was (change -1) and as it is
+-- (change 1).
+{%- set everything = owned_tracks(ref('int_tracks_screened'), ref('int_resolved_events')) %}
+with
+
+{%- if restating() %}
+
+screened as (
+
+    select *
+    from {{ ref('int_tracks_screened') }}
+    where event_number in (select event_number from {{ ref('int_restated_events') }})
+
+    union all
+
+    select *
+    from {{ ref('int_tracks_screened') }}
+    where event_number is null and {{ was_delivered('load_id') }}
+
+),
+
+resolved as (
+
+    select *
+    from {{ ref('int_resolved_events') }}
+    where event_number in (select event_number from {{ ref('int_reattributed_events') }})
+
+),
+
+before as (
+
+    {{ owned_tracks(superseded('int_tracks_screened'), superseded('int_resolved_events')) }}
+
+),
+
+{%- endif %}
+
+now as (
+
+    {%- if restating() %}
+    {{ owned_tracks('screened', 'resolved') }}
+    {%- else %}
+    {{ everything }}
+    {%- endif %}
+
+),
+
+changes as (
+
+    {%- if restating() %}
+
+    select *, -1 as change from before
+
+    union all
+
+    select *, 1 as change from now
+    {%- else %}
+
+    select *, 1 as change from now where false
+    {%- endif %}
+
+)
+
+select * from changes
