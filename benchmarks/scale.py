@@ -211,7 +211,7 @@ def measure_limited(column: Column, history: History) -> None:
     folder = history.folder / "limited"
     places = ("--raw", history.folder / "raw", "--warehouse", folder)
     build = (*COMMAND, "run", *places, "--as-of", str(last_built(history)))
-    limited = measure_process(*build, ACCOUNTPULSE_MEMORY_LIMIT=MEMORY_LIMIT)
+    limited = measure_process(*build, "--memory-limit", MEMORY_LIMIT)
     shutil.rmtree(folder)
     column.took(f"full build with {MEMORY_LIMIT}, s", limited)
     column.ratio(

@@ -60,6 +60,7 @@ def cli() -> None:
 @click.option("--from", "from_date", type=Day(), help="Restate the days from here on.")
 @click.option("--full-refresh", is_flag=True, help="Build everything anew.")
 @click.option("--restate-dials", is_flag=True, help="Score published days anew by changed dials.")
+@click.option("--memory-limit", metavar="SIZE", help="Memory for the database, such as 3GB.")
 def run(
     *,
     raw: Path | None,
@@ -68,9 +69,10 @@ def run(
     from_date: date | None,
     full_refresh: bool,
     restate_dials: bool,
+    memory_limit: str | None,
 ) -> None:
     """Load what is new, bring the marts to the as-of date, test and publish them."""
-    settings = Settings.resolve(raw=raw, warehouse=warehouse)
+    settings = Settings.resolve(raw=raw, warehouse=warehouse, memory_limit=memory_limit)
     _run(
         *(settings, as_of),
         from_date=from_date,

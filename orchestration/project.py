@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = CHECKOUT / "dbt_project"
 
+SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|%)", re.IGNORECASE)
+MEMORY_MB = min(6_000, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 6 // 10_000_000)
+"""Memory for DuckDB: six tenths of the machine's, and no more than what it gains by."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,12 +39,14 @@ class Settings:
         warehouse: folder of the work file and of everything published.
         seeds: folder of the dials.
         timezone: IANA name of the reporting time zone, in which days are cut.
+        memory_limit: how much memory DuckDB may take before it spills to disk, such as 3GB.
     """
 
     raw: Path
     warehouse: Path
     seeds: Path
     timezone: str
+    memory_limit: str = f"{MEMORY_MB}MB"
 
     @classmethod
     def resolve(
@@ -47,11 +54,13 @@ class Settings:
         raw: str | Path | None = None,
         warehouse: str | Path | None = None,
         seeds: str | Path | None = None,
+        memory_limit: str | None = None,
     ) -> "Settings":
         """Settings from flags, then the environment, then the defaults inside the checkout.
 
         Raises:
-            InputError: a folder that was asked for is not there, or the time zone is unknown.
+            InputError: a folder that was asked for is not there, the time zone is unknown, or the
+                memory is no size.
         """
         asked = raw or os.environ.get("ACCOUNTPULSE_RAW")
         landing = Path(asked or CHECKOUT / "data" / "raw").absolute()
@@ -71,10 +80,17 @@ class Settings:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problems.append(f"reporting time zone '{name}' is not known")
+        memory = memory_limit or os.environ.get("ACCOUNTPULSE_MEMORY_LIMIT") or cls.memory_limit
+        if not SIZE.fullmatch(memory):
+            problems.append(f"memory limit '{memory}' is not a size such as 3GB or 800MB")
         if problems:
             raise InputError(problems)
         return cls(
-            raw=landing, warehouse=warehouse.absolute(), seeds=seeds.absolute(), timezone=name
+            raw=landing,
+            warehouse=warehouse.absolute(),
+            seeds=seeds.absolute(),
+            timezone=name,
+            memory_limit=memory,
         )
 
     @property
@@ -111,11 +127,6 @@ class Settings:
     def dagster_home(self) -> Path:
         """Dagster's instance: `DAGSTER_HOME`, or a folder of the warehouse."""
         return Path(os.environ.get("DAGSTER_HOME") or self.warehouse / ".dagster").absolute()
-
-    @property
-    def memory_limit(self) -> str:
-        """How much memory DuckDB may take before it spills to disk."""
-        return os.environ.get("ACCOUNTPULSE_MEMORY_LIMIT") or "60%"
 
     @cached_property
     def environment(self) -> dict[str, str]:

@@ -44,7 +44,7 @@ class Statement:
 
     @property
     def fresh(self) -> str:
-        """The table in which the rows to bring stand, where dbt makes it by a statement of its own."""
+        """The table of the rows to bring, where dbt makes it by a statement of its own."""
         made = set(re.findall(r'"\w+__dbt_tmp\d*"', self.script))
         return "" if "create temporary table" in self.script.lower() else "".join(made)
 

@@ -41,12 +41,14 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
         warehouse: folder of the work file and of everything published.
         seeds: folder of the dials.
         timezone: reporting time zone.
+        memory_limit: how much memory DuckDB may take.
     """
 
     raw: str
     warehouse: str
     seeds: str
     timezone: str
+    memory_limit: str
 
     @classmethod
     def of(cls, settings: Settings) -> "Warehouse":
@@ -56,6 +58,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
             warehouse=str(settings.warehouse),
             seeds=str(settings.seeds),
             timezone=settings.timezone,
+            memory_limit=settings.memory_limit,
         )
 
     @property
@@ -66,6 +69,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
             warehouse=Path(self.warehouse),
             seeds=Path(self.seeds),
             timezone=self.timezone,
+            memory_limit=self.memory_limit,
         )
 
     @contextmanager

@@ -1,8 +1,5 @@
 -- One row per score model, account, known user, event key and day with points.
-{{ config(
-    materialized='incremental',
-    meta={'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'event_date']}
-) }}
+{{ config(materialized='view') }} -- a table would repeat int_event_key_days
 with
 
 event_key_days as (
@@ -39,13 +36,7 @@ points as (
             event_key_days.event_key = weights.event_key
             and event_key_days.event_date >= coalesce(weights.valid_from, event_key_days.event_date)
             and event_key_days.event_date <= coalesce(weights.valid_to, event_key_days.event_date)
-    where
-        event_key_days.user_id is not null
-        {{ and_restated(
-            'int_restated_cells',
-            ['event_key_days.account_id', 'event_key_days.event_date'],
-            ['account_id', 'event_date']
-        ) }}
+    where event_key_days.user_id is not null
 
 )
 
