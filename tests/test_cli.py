@@ -395,6 +395,7 @@ def test_check_writes_nothing_and_says_what_is_there(raw: Path, tmp_path: Path) 
         (["--as-of", AS_OF, "--from", "2026-03-02"], r"--from 2026-03-02 is after the as-of"),
         (["--raw", "/no/such/folder"], r"/no/such/folder: no such folder of raw data"),
         (["--as-of", "2025-01-01"], r"no events on or before 2025-01-01; the first event is of 20"),
+        (["--memory-limit", "lots"], "'lots' is not a size such as 3GB"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
