@@ -4,6 +4,7 @@ What belongs here: which facts are read, how a table is written, and its check. 
 stands in `orchestration.signals`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import date
@@ -17,7 +18,7 @@ from orchestration.defs.signal_facts import READS, FactReader, in_turn
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
 from orchestration.signals.churn_risk import Ranked, look, tell_churn_risk
-from orchestration.signals.facts import Array, Block, Entity
+from orchestration.signals.facts import Array, Block, Entity, Presence
 from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
 from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, judge_flags
@@ -125,7 +126,8 @@ def build_flags(
         `account_churn_risk` and `risk_ranking_performance`, by name.
     """
     reader = FactReader(connection, as_of)
-    fleet = reader.fleet()
+    present = reader.present()
+    fleet = reader.fleet(present)
     found: dict[str, list[Watched]] = {}
     checked: list[Checked] = []
     ranked: list[Ranked] = []
@@ -143,7 +145,7 @@ def build_flags(
             [watched.without_days() for watched in followed],
         )
 
-    for shown, measured, followed in in_turn(examine, _with_features(reader)):
+    for shown, measured, followed in in_turn(examine, _with_features(reader, present)):
         checked.append(shown)
         ranked.append(measured)
         for watched in followed:
@@ -193,10 +195,10 @@ def build_flags(
     }
 
 
-def _with_features(reader: FactReader) -> Iterator[tuple[Block, Array]]:
+def _with_features(reader: FactReader, present: deque[Presence]) -> Iterator[tuple[Block, Array]]:
     """Blocks of accounts, each with how many features its accounts used."""
     feature_counts = reader.feature_counts()
-    for block in reader.blocks():
+    for block in reader.blocks(present):
         yield block, feature_counts[: block.keys.height]
         feature_counts = feature_counts[block.keys.height :]
 

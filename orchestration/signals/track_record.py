@@ -90,11 +90,7 @@ def check(block: Block, watched: Iterable[Watched]) -> Checked:
     for found in watched:
         is_open = found.level[days] > 0
         if found.rule.entity == "user":
-            accounts, starts = np.unique(block.users.account, return_index=True)
-            any_user = np.zeros((len(days), block.keys.height), dtype=bool)
-            if len(starts):
-                any_user[:, accounts] = np.logical_or.reduceat(is_open, starts, axis=1)
-            is_open = any_user
+            is_open = block.users.per_account(np.logical_or, is_open, block.keys.height)
         flagged[found.rule.key] = is_open.T
     return Checked(at_risk=can_leave(block, days), flagged=flagged)
 
