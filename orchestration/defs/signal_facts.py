@@ -649,19 +649,21 @@ class FactReader:
             0
         ]
 
-    def present(self) -> deque[Presence]:
-        """Read who is there on which day, of all accounts, as they are cut into blocks."""
-        ranges = list(self._ranges()) or [(0, 0)]
-        return deque(self._presence(low, high) for low, high in ranges)
-
-    def fleet(self, present: Iterable[Presence]) -> Fleet:
+    def fleet(self) -> tuple[Fleet, deque[Presence]]:
         """Read what is the same for everybody on a day.
 
-        Args:
-            present: Of all accounts.
+        Returns:
+            It, and who is there on which day, of all accounts, as they are cut into blocks.
         """
-        parts = [part for some in present for part in self._parts(some)]
-        calendar = calendar_of(in_turn(partial(Presence.totals, plans=self.plan_count), parts))
+        present: deque[Presence] = deque()
+
+        def read() -> Iterator[Presence]:
+            for low, high in list(self._ranges()) or [(0, 0)]:
+                present.append(self._presence(low, high))
+                yield from self._parts(present[-1])
+
+        calendar = calendar_of(in_turn(partial(Presence.totals, plans=self.plan_count), read()))
+        parts = (part for some in present for part in self._parts(some))
         measured = in_turn(partial(residuals, calendar=calendar), parts)
         is_suspended = np.zeros(self.span.count, dtype=bool)
         is_suspended[self._read(COLLAPSES)["day"]] = True
@@ -669,19 +671,20 @@ class FactReader:
         (window_days,) = self.connection.execute(
             "select window_days from reference.score_models where score_model = 'default'"
         ).fetchall()[0]
-        return Fleet(
+        fleet = Fleet(
             window_days=window_days,
             is_suspended=is_suspended,
             is_user_benchmark_thin=thin[:, 0],
             calendar=calendar,
             overdispersion=overdispersion(reduce(np.add, measured)),
         )
+        return fleet, present
 
     def blocks(self, present: deque[Presence]) -> Iterator[Block]:
         """Read all accounts with their users, block by block, in parts of a handy size.
 
         Args:
-            present: From `present`; what has become a block is taken out.
+            present: From `fleet`; what has become a block is taken out.
         """
         for low, high in self._ranges():
             block = self._block(low, high, present.popleft())

@@ -6,6 +6,7 @@ stands in `orchestration.signals`.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 
@@ -24,7 +25,7 @@ from orchestration.signals.tables import Table
 from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, judge_flags
 from orchestration.signals.trends import score_trends
 from orchestration.signals.watch import Watched, watch
-from orchestration.signals.weeks import HISTORY_WEEKS, WEEK_DAYS
+from orchestration.signals.weeks import HISTORY_DAYS
 
 SCHEMA = "marts"
 CHECK_NAME = "key_is_unique_and_not_null"
@@ -34,13 +35,13 @@ ENTITIES: tuple[Entity, ...] = ("account", "user")
 # points count those too.
 DAILY_POINTS = """
     select
-        score_model,
-        {keys},
-        date_diff('day', event_date, $as_of) as age,
-        sum(day_points) as points
-    from intermediate.int_point_days
-    where event_date <= $as_of and date_diff('day', event_date, $as_of) < $history_days
-    group by all
+        scored.entity,
+        cast(date_diff('day', point_days.event_date, $as_of) as smallint) as age,
+        cast(point_days.day_points as double) as points
+    from intermediate.int_point_days as point_days
+    inner join scored using (score_model, {keys})
+    where point_days.event_date <= $as_of
+        and date_diff('day', point_days.event_date, $as_of) < $history_days
 """
 
 LAST_ACTIVE = """
@@ -98,16 +99,19 @@ def _build_trends(
     connection: duckdb.DuckDBPyConnection, as_of: date, entities: str, table: Table
 ) -> pl.DataFrame:
     keys = ", ".join(table.key[1:])
-    daily = connection.sql(
-        DAILY_POINTS.format(keys=keys),
-        params={"as_of": as_of, "history_days": HISTORY_WEEKS * WEEK_DAYS},
-    ).pl()
     last_active = connection.sql(LAST_ACTIVE.format(keys=keys), params={"as_of": as_of}).pl()
     connection.register("last_active", last_active)
     try:
-        scored = connection.sql(entities).pl()
+        scored = connection.sql(entities).pl().with_row_index("entity")
     finally:
         connection.unregister("last_active")
+    connection.register("scored", scored)
+    try:
+        daily = connection.sql(
+            DAILY_POINTS.format(keys=keys), params={"as_of": as_of, "history_days": HISTORY_DAYS}
+        ).pl()
+    finally:
+        connection.unregister("scored")
     return score_trends(scored, daily, table.key, as_of)
 
 
@@ -126,8 +130,7 @@ def build_flags(
         `account_churn_risk` and `risk_ranking_performance`, by name.
     """
     reader = FactReader(connection, as_of)
-    present = reader.present()
-    fleet = reader.fleet(present)
+    fleet, present = reader.fleet()
     found: dict[str, list[Watched]] = {}
     checked: list[Checked] = []
     ranked: list[Ranked] = []
@@ -151,14 +154,15 @@ def build_flags(
         for watched in followed:
             found.setdefault(watched.rule.key, []).append(watched)
     outcomes = reader.outcomes()
-    performance = tables.frame_of(tables.FLAG_PERFORMANCE)
-    if checked:
-        chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
-        performance = judge_flags(checked, chosen, outcomes, reader.span, as_of)
-    histories = [
-        _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
-        for parts in found.values()
-    ]
+    chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
+    with ThreadPoolExecutor() as pool:
+        judging = pool.submit(judge_flags, checked, chosen, outcomes, reader.span, as_of)
+        ranking = pool.submit(tell_churn_risk, ranked, outcomes, reader.span, as_of)
+        histories = [
+            _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
+            for parts in found.values()
+        ]
+        performance, risks = judging.result(), ranking.result()
     history = pl.concat([tables.frame_of(tables.FLAG_HISTORY), *histories]).sort(
         "entity", "account_id", "user_id", "flag_key", "opened_date"
     )
@@ -186,7 +190,7 @@ def build_flags(
     return {
         tables.FLAG_HISTORY.name: history,
         tables.FLAG_PERFORMANCE.name: performance,
-        **tell_churn_risk(ranked, outcomes, reader.span, as_of),
+        **risks,
     } | {
         table.name: is_open.filter(pl.col("entity") == entity)
         .select(column.name for column in table.columns)

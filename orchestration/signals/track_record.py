@@ -114,6 +114,9 @@ def judge_flags(
     Returns:
         The rows of `flag_performance`.
     """
+    empty = tables.frame_of(tables.FLAG_PERFORMANCE)
+    if not checked:
+        return empty
     at_risk = np.concatenate([part.at_risk for part in checked])
     days = check_days(span)
     rows = []
@@ -147,7 +150,6 @@ def judge_flags(
             for judged in results
         ]
     columns = [column.name for column in tables.FLAG_PERFORMANCE.columns]
-    empty = tables.frame_of(tables.FLAG_PERFORMANCE)
     if not rows:
         return empty
     return (
