@@ -39,10 +39,10 @@ from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_W
 
 Array = npt.NDArray[Any]
 
-MAX_CELLS = 8_000_000
+MAX_CELLS = 3_000_000
 """At most so many days of accounts, and of users, are in memory at once."""
 
-PART_CELLS = 400_000
+PART_CELLS = 200_000
 """So many are worked on at a time."""
 
 BATCH_ROWS = 200_000
@@ -51,7 +51,7 @@ BATCH_ROWS = 200_000
 WORKERS = 2
 """So many parts are looked at at once: numpy and polars let other threads work meanwhile."""
 
-AHEAD = 8
+AHEAD = 4
 """So many parts may wait for them, so that reading the next block does not."""
 
 Item = TypeVar("Item")

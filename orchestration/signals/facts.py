@@ -643,7 +643,11 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
     account_active = trailing(running_sum(block.presence.active_users), RECENT_DAYS)
 
     def of_account(values: Array, at: Cells) -> Array:
-        found: Array = values[at[0], users.account[at[1]]]
+        found: Array = (
+            values.take(users.account, axis=1)
+            if at is ALL_CELLS
+            else values[at[0], users.account[at[1]]]
+        )
         return found
 
     def status(at: Cells) -> pl.Series:
@@ -719,7 +723,9 @@ def _known(values: Array) -> pl.Series:
 
 
 def _rate(values: Array) -> pl.Series:
-    return _number(np.where(values == UNKNOWN, np.nan, values / MILLIONTHS))
+    rates = values / MILLIONTHS
+    np.copyto(rates, np.nan, where=values == UNKNOWN)
+    return _number(rates)
 
 
 def _dates(values: Array) -> pl.Series:

@@ -254,11 +254,17 @@ def rounded_ratio(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any] | f
     Exact as long as the scaled numerator fits a float's 53 bits (450,000 points a week do).
     """
     below = np.asarray(denominator, dtype=np.float64)
-    scaled = np.divide(
-        numerator * 1e6, below, out=np.full(numerator.shape, np.nan), where=below != 0
-    )
-    rounded: Floats = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled) / 1e6
-    return rounded + 0.0  # no negative zero
+    scaled = np.multiply(numerator, 1e6, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled /= below
+    np.copyto(scaled, np.nan, where=below == 0)
+    rounded: Floats = np.abs(scaled)  # from here on in place: these arrays are large
+    rounded += 0.5
+    np.floor(rounded, out=rounded)
+    np.copysign(rounded, scaled, out=rounded)
+    rounded /= 1e6
+    rounded += 0.0  # no negative zero
+    return rounded
 
 
 @dataclass(frozen=True, slots=True)
