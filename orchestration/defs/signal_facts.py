@@ -39,10 +39,10 @@ from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_W
 
 Array = npt.NDArray[Any]
 
-MAX_CELLS = 3_000_000
+MAX_CELLS = 4_000_000
 """At most so many days of accounts, and of users, are in memory at once."""
 
-PART_CELLS = 200_000
+PART_CELLS = 300_000
 """So many are worked on at a time."""
 
 BATCH_ROWS = 200_000
