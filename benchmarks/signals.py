@@ -164,7 +164,7 @@ def main() -> None:
                 connection.execute(statement)
         with closing(duckdb.connect(path)) as connection:
             connection.execute("set threads = 2")
-            connection.execute("set memory_limit = '1500MB'")
+            connection.execute("set memory_limit = '1GB'")
             begun = time.monotonic()
             trends = build_account_trends(connection, AS_OF)
             write_table(connection, tables.ACCOUNT_SCORE_TRENDS, trends)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from functools import partial, reduce
+from itertools import pairwise, starmap
 from typing import Any, TypeVar
 
 import duckdb
@@ -38,14 +39,20 @@ from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_W
 
 Array = npt.NDArray[Any]
 
-MAX_CELLS = 8_000_000
+MAX_CELLS = 4_000_000
 """At most so many days of accounts, and of users, are in memory at once."""
 
-PART_CELLS = 400_000
+PART_CELLS = 300_000
 """So many are worked on at a time."""
+
+BATCH_ROWS = 200_000
+"""So many rows are read at a time."""
 
 WORKERS = 2
 """So many parts are looked at at once: numpy and polars let other threads work meanwhile."""
+
+AHEAD = 4
+"""So many parts may wait for them, so that reading the next block does not."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -108,8 +115,7 @@ NUMBERED = """
 
 PRESENT = """
     select
-        cast(date_diff('day', $first_date, daily.date) as integer) as day,
-        signal_accounts.account - $low as entity,
+        date_diff('day', $first_date, daily.date) * $width + signal_accounts.account - $low as cell,
         cast(daily.user_count as integer) as members,
         cast(coalesce(list_position($statuses, daily.account_status) - 1, 0) as tinyint) as status,
         cast(coalesce(signal_plans.code, 0) as smallint) as plan
@@ -122,9 +128,8 @@ PRESENT = """
 
 ACTIVE_USERS = """
     select
-        cast(date_diff('day', $first_date, point_days.event_date) as integer) as day,
-        signal_accounts.account - $low as entity,
-        cast(point_days.day_points * 10000 as bigint) as points
+        date_diff('day', $first_date, point_days.event_date) * $width
+            + signal_accounts.account - $low as cell
     from intermediate.int_point_days as point_days
     inner join signal_accounts on point_days.account_id = signal_accounts.account_id
     where point_days.score_model = 'default' and point_days.day_points > 0
@@ -134,8 +139,7 @@ ACTIVE_USERS = """
 
 RATES = """
     select
-        cast(date_diff('day', $first_date, daily.date) as integer) as day,
-        signal_accounts.account - $low as entity,
+        date_diff('day', $first_date, daily.date) * $width + signal_accounts.account - $low as cell,
         cast(coalesce(daily.activation_rate * 1000000, -1) as integer) as activation_rate,
         cast(coalesce(daily.user_activation_rate * 1000000, -1) as integer) as user_activation_rate,
         cast(coalesce(daily.readiness_rate * 1000000, -1) as integer) as readiness_rate
@@ -147,8 +151,7 @@ RATES = """
 
 SCORES = """
     select
-        cast(date_diff('day', $first_date, daily.date) as integer) as day,
-        signal_accounts.account - $low as entity,
+        date_diff('day', $first_date, daily.date) * $width + signal_accounts.account - $low as cell,
         cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as engagement_score,
         cast(coalesce(daily.engagement_score_avg * 1000000, -1) as integer) as engagement_score_avg,
         cast(daily.active_user_count as integer) as active_user_count,
@@ -163,8 +166,8 @@ SCORES = """
 
 VALUE_EVENTS = """
     select
-        cast(date_diff('day', $first_date, days.event_date) as integer) as day,
-        signal_accounts.account - $low as entity,
+        date_diff('day', $first_date, days.event_date) * $width
+            + signal_accounts.account - $low as cell,
         cast(days.event_count as integer) as value_events
     from intermediate.int_event_key_days as days
     inner join signal_accounts on days.account_id = signal_accounts.account_id
@@ -285,6 +288,7 @@ FLAGSHIP_CHANGES = """
     from changes
     where date_day <= $as_of
     group by all
+    order by day
 """
 
 STEP_UNITS = """
@@ -301,8 +305,8 @@ STEP_UNITS = """
 
 USER_POINTS = """
     select
-        cast(date_diff('day', $first_date, point_days.event_date) as integer) as day,
-        signal_users.user - $low_user as entity,
+        date_diff('day', $first_date, point_days.event_date) * $width
+            + signal_users.user - $low_user as cell,
         cast(point_days.day_points * 10000 as bigint) as points
     from intermediate.int_point_days as point_days
     inner join signal_users
@@ -316,8 +320,7 @@ USER_POINTS = """
 
 USER_SCORES = """
     select
-        cast(date_diff('day', $first_date, daily.date) as integer) as day,
-        signal_users.user - $low_user as entity,
+        date_diff('day', $first_date, daily.date) * $width + signal_users.user - $low_user as cell,
         cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as score
     from marts.user_engagement_daily as daily
     inner join signal_users
@@ -341,8 +344,7 @@ USER_UNITS = """
 
 USER_BENCHMARKS = """
     select
-        cast(date_diff('day', $first_date, date) as integer) as day,
-        0 as entity,
+        date_diff('day', $first_date, date) as cell,
         bool_or(is_benchmark_thin) as is_thin
     from marts.user_engagement_daily
     where is_default_model and date between $first_date and $as_of
@@ -615,7 +617,7 @@ def in_turn(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[R
         begun: deque[Future[Result]] = deque()
         for item in items:
             begun.append(pool.submit(work, item))
-            if len(begun) > WORKERS:
+            if len(begun) > AHEAD:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
@@ -647,33 +649,47 @@ class FactReader:
             0
         ]
 
-    def fleet(self) -> Fleet:
-        """Read what is the same for everybody on a day."""
-        present = [self._presence(low, high)[0] for low, high in list(self._ranges()) or [(0, 0)]]
-        totals = in_turn(partial(Presence.totals, plans=self.plan_count), self._parts(present))
-        calendar = calendar_of(totals)
-        measured = in_turn(partial(residuals, calendar=calendar), self._parts(present))
+    def fleet(self) -> tuple[Fleet, deque[Presence]]:
+        """Read what is the same for everybody on a day.
+
+        Returns:
+            It, and who is there on which day, of all accounts, as they are cut into blocks.
+        """
+        present: deque[Presence] = deque()
+
+        def read() -> Iterator[Presence]:
+            for low, high in list(self._ranges()) or [(0, 0)]:
+                present.append(self._presence(low, high))
+                yield from self._parts(present[-1])
+
+        calendar = calendar_of(in_turn(partial(Presence.totals, plans=self.plan_count), read()))
+        parts = (part for some in present for part in self._parts(some))
+        measured = in_turn(partial(residuals, calendar=calendar), parts)
         is_suspended = np.zeros(self.span.count, dtype=bool)
         is_suspended[self._read(COLLAPSES)["day"]] = True
-        thin = self._matrix(self._read(USER_BENCHMARKS), 1, is_thin=(bool, True))
+        thin = self._matrices(USER_BENCHMARKS, 1, {"is_thin": (bool, True)})["is_thin"]
         (window_days,) = self.connection.execute(
             "select window_days from reference.score_models where score_model = 'default'"
         ).fetchall()[0]
-        return Fleet(
+        fleet = Fleet(
             window_days=window_days,
             is_suspended=is_suspended,
-            is_user_benchmark_thin=thin["is_thin"][:, 0],
+            is_user_benchmark_thin=thin[:, 0],
             calendar=calendar,
             overdispersion=overdispersion(reduce(np.add, measured)),
         )
+        return fleet, present
 
-    def blocks(self) -> Iterator[Block]:
-        """Read all accounts with their users, block by block, in parts of a handy size."""
+    def blocks(self, present: deque[Presence]) -> Iterator[Block]:
+        """Read all accounts with their users, block by block, in parts of a handy size.
+
+        Args:
+            present: From `fleet`; what has become a block is taken out.
+        """
         for low, high in self._ranges():
-            block = self._block(low, high)
-            step = max(1, PART_CELLS // self.span.count)
-            for start in range(0, high - low, step):
-                yield block.part(slice(start, min(start + step, high - low)))
+            block = self._block(low, high, present.popleft())
+            for accounts in self._slices(high - low):
+                yield block.part(accounts)
 
     def outcomes(self) -> pl.DataFrame:
         """Read what became of the accounts: `account`, `day` and `outcome`."""
@@ -732,142 +748,143 @@ class FactReader:
         if low < len(users):
             yield low, len(users)
 
-    def _parts(self, present: list[Presence]) -> Iterator[Presence]:
+    def _slices(self, accounts: int) -> Iterator[slice]:
         step = max(1, PART_CELLS // self.span.count)
-        for some in present:
-            accounts = some.status.shape[1]
-            for start in range(0, max(accounts, 1), step):
-                yield some.part(slice(start, min(start + step, accounts)))
+        for start in range(0, max(accounts, 1), step):
+            yield slice(start, min(start + step, accounts))
 
-    def _read(self, query: str, **values: Any) -> dict[str, Array]:  # noqa: ANN401 - bound values
+    def _parts(self, present: Presence) -> Iterator[Presence]:
+        return map(present.part, self._slices(present.status.shape[1]))
+
+    def _bound(self, query: str, values: Mapping[str, Any]) -> duckdb.DuckDBPyRelation:
         wanted = {"first_date": self.span.first_date, "as_of": self.as_of, **values}
         bound = {name: value for name, value in wanted.items() if f"${name}" in query}
-        rows = self.connection.sql(query, params=bound).pl()
+        return self.connection.sql(query, params=bound)
+
+    def _read(self, query: str, **values: Any) -> dict[str, Array]:  # noqa: ANN401 - bound values
+        rows = self._bound(query, values).pl()
         return {column.name: column.to_numpy() for column in rows}
 
-    def _matrix(
-        self, rows: Mapping[str, Array], entities: int, **columns: tuple[Any, Any]
+    def _batches(self, query: str, values: Mapping[str, Any]) -> Iterator[dict[str, Array]]:
+        """Read many rows some at a time, so that they never are in memory all at once."""
+        for batch in self._bound(query, values).to_arrow_reader(BATCH_ROWS):
+            yield {
+                name: column.to_numpy(zero_copy_only=False)
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
+            }
+
+    def _matrices(
+        self,
+        query: str,
+        width: int,
+        columns: Mapping[str, tuple[Any, Any]],
+        **values: Any,  # noqa: ANN401 - bound values
     ) -> dict[str, Array]:
-        """Put rows of (day, entity) into matrices, by column its type and what stands elsewhere."""
-        shape = (self.span.count, entities)
-        cells = rows["day"].astype(np.int64) * entities + rows["entity"]
-        matrices = {}
-        for name, (kind, default) in columns.items():
-            matrix = np.full(shape, default, dtype=kind)
-            matrix.ravel()[cells] = rows[name]
-            matrices[name] = matrix
+        """Put rows of (cell, ...) into matrices, by column its type and what stands elsewhere."""
+        shape = (self.span.count, width)
+        matrices = {
+            name: np.full(shape, default, dtype=kind) for name, (kind, default) in columns.items()
+        }
+        for rows in self._batches(query, {"width": width, **values}):
+            for name, matrix in matrices.items():
+                matrix.ravel()[rows["cell"]] = rows[name]
         return matrices
 
-    def _carried(self, rows: Mapping[str, Array], entities: int, default: int) -> Array:
-        """Put rows of (day, entity, value), oldest first, into a matrix; each holds on."""
-        matrix = np.full((self.span.count, entities), default, dtype=np.int32)
-        holds_on = np.ones(matrix.shape, dtype=bool)
-        matrix[rows["day"], rows["entity"]] = rows["value"]
-        holds_on[rows["day"], rows["entity"]] = False
-        for day in range(1, len(matrix)):
-            np.copyto(matrix[day], matrix[day - 1], where=holds_on[day])
+    def _added(self, query: str, width: int, name: str | None, **bounds: int) -> Array:
+        """Add up, or count, rows of the same cell."""
+        matrix = np.zeros((self.span.count, width), dtype=np.int32)
+        for rows in self._batches(query, {"width": width, **bounds}):
+            np.add.at(matrix.ravel(), rows["cell"], np.int32(1) if name is None else rows[name])
         return matrix
 
-    def _presence(self, low: int, high: int) -> tuple[Presence, Array]:
-        """Read who of some accounts is there, and their points."""
-        rows = self._read(PRESENT, low=low, high=high, statuses=list(STATUSES))
-        known = self._matrix(
-            rows,
-            high - low,
-            members=(np.int32, 0),
-            status=(np.int8, UNKNOWN),
-            plan=(np.int16, 0),
-        )
-        rows = self._read(ACTIVE_USERS, low=low, high=high)
-        active_users = self._added(rows, None, high - low).astype(np.int32)
-        points = self._added(rows, "points", high - low).astype(np.int64)
-        return Presence(self.span, active_users, **known), points
+    def _carried(self, rows: Mapping[str, Array], width: int, default: int) -> Array:
+        """Put rows of (day, entity, value), oldest first, into a matrix; each holds on."""
+        matrix = np.empty((self.span.count, width), dtype=np.int32)
+        current = np.full(width, default, dtype=np.int32)
+        for day, changed in enumerate(self._days_of(rows)):
+            current[rows["entity"][changed]] = rows["value"][changed]
+            matrix[day] = current
+        return matrix
 
-    def _added(self, rows: Mapping[str, Array], name: str | None, entities: int) -> Array:
-        """Add up, or count, rows of the same day and entity."""
-        weights = None if name is None else rows[name]  # as floats: exact below 2**53
-        cells = rows["day"].astype(np.int64) * entities + rows["entity"]
-        added = np.bincount(cells, weights, minlength=self.span.count * entities)
-        return added.reshape(self.span.count, entities)
+    def _days_of(self, rows: Mapping[str, Array]) -> Iterator[slice]:
+        """Say for every day which rows are its own; they come day by day."""
+        bounds = np.searchsorted(rows["day"], np.arange(self.span.count + 1)).tolist()
+        return starmap(slice, pairwise(bounds))
 
-    def _block(self, low: int, high: int) -> Block:
+    def _presence(self, low: int, high: int) -> Presence:
+        """Read who of some accounts is there."""
+        columns = {"members": (np.int32, 0), "status": (np.int8, UNKNOWN), "plan": (np.int16, 0)}
+        bounds = {"low": low, "high": high}
+        known = self._matrices(PRESENT, high - low, columns, **bounds, statuses=list(STATUSES))
+        active_users = self._added(ACTIVE_USERS, high - low, None, **bounds)
+        return Presence(self.span, active_users, **known)
+
+    def _block(self, low: int, high: int, presence: Presence) -> Block:
         accounts = high - low
-        presence, points = self._presence(low, high)
-        rates = self._matrix(
-            self._read(RATES, low=low, high=high),
+        bounds = {"low": low, "high": high}
+        rates = ("activation_rate", "user_activation_rate", "readiness_rate")
+        scores = ("engagement_score", "engagement_score_avg", "active_user_count", "top_user_share")
+        numbers = self._matrices(
+            RATES, accounts, dict.fromkeys(rates, (np.int32, UNKNOWN)), **bounds
+        ) | self._matrices(
+            SCORES,
             accounts,
-            activation_rate=(np.int32, UNKNOWN),
-            user_activation_rate=(np.int32, UNKNOWN),
-            readiness_rate=(np.int32, UNKNOWN),
+            {**dict.fromkeys(scores, (np.int32, UNKNOWN)), "is_benchmark_thin": (bool, True)},
+            **bounds,
         )
-        scores = self._matrix(
-            self._read(SCORES, low=low, high=high),
-            accounts,
-            engagement_score=(np.int32, UNKNOWN),
-            engagement_score_avg=(np.int32, UNKNOWN),
-            active_user_count=(np.int32, UNKNOWN),
-            top_user_share=(np.int32, UNKNOWN),
-            is_benchmark_thin=(bool, True),
-        )
-        is_thin = scores.pop("is_benchmark_thin")
+        is_thin = numbers.pop("is_benchmark_thin")
         dates = {
             f"{trait.removesuffix('_at')}_date": self._carried(
-                self._read(CONTRACTS, low=low, high=high, trait=trait, none=NO_DAY),
-                accounts,
-                NO_DAY,
+                self._read(CONTRACTS, **bounds, trait=trait, none=NO_DAY), accounts, NO_DAY
             )
             for trait in ("trial_ends_at", "contract_started_at", "contract_ends_at")
         }
         seats = self._carried(
-            self._read(CONTRACTS, low=low, high=high, trait="seats", none=UNKNOWN),
-            accounts,
-            UNKNOWN,
+            self._read(CONTRACTS, **bounds, trait="seats", none=UNKNOWN), accounts, UNKNOWN
         )
-        values = self._read(VALUE_EVENTS, low=low, high=high)
         known = self.connection.execute(
             """
             select account_id, date_diff('day', $first_date, first_seen_date) as first_seen
             from signal_accounts where account >= $low and account < $high order by account
             """,
-            {"first_date": self.span.first_date, "low": low, "high": high},
+            {"first_date": self.span.first_date, **bounds},
         ).fetchall()
+        users = self._users(low, high)
         return Block(
             presence=presence,
             keys=pl.DataFrame({"account_id": [row[0] for row in known]}, schema=["account_id"]),
             first_seen=np.array([row[1] for row in known], dtype=np.int32),
-            points=points,
-            value_events=self._added(values, "value_events", accounts).astype(np.int32),
-            numbers=rates | scores | {"seat_count": seats},
+            points=users.per_account(np.add, users.points, accounts),
+            value_events=self._added(VALUE_EVENTS, accounts, "value_events", **bounds),
+            numbers=numbers | {"seat_count": seats},
             dates=dates,
             is_benchmark_thin=is_thin,
             flagship_rates=self._flagship_rates(low, high, presence.members),
-            user_step_units=self._summed(
-                self._read(STEP_UNITS, low=low, high=high), "units", accounts
-            ),
-            users=self._users(low, high),
+            user_step_units=self._step_units(low, high),
+            users=users,
         )
 
-    def _summed(self, rows: Mapping[str, Array], name: str, entities: int) -> Array:
-        """Sum changes over the days."""
-        matrix = np.zeros((self.span.count, entities), dtype=np.int32)
-        np.add.at(matrix, (rows["day"], rows["entity"]), rows[name])
-        for day in range(1, len(matrix)):
-            matrix[day] += matrix[day - 1]
-        return matrix
+    def _step_units(self, low: int, high: int) -> Array:
+        """Sum the changes of what applies over the days."""
+        rows = self._read(STEP_UNITS, low=low, high=high)
+        units = np.zeros((self.span.count, high - low), dtype=np.int32)
+        np.add.at(units, (rows["day"], rows["entity"]), rows["units"])
+        for day in range(1, len(units)):
+            units[day] += units[day - 1]
+        return units
 
     def _flagship_rates(self, low: int, high: int, members: Array) -> Array:
         rows = self._read(FLAGSHIP_CHANGES, low=low, high=high)
         count = int(rows["flagship"].max()) + 1 if len(rows["flagship"]) else 0
         rates = np.full((count, self.span.count, high - low), np.nan, dtype=np.float32)
-        for flagship in range(count):
-            own = rows["flagship"] == flagship
-            changes = {name: values[own] for name, values in rows.items()}
-            applicable, done, per_member = (
-                self._summed(changes, name, high - low)
-                for name in ("applicable", "done", "per_member")
-            )
-            entities = np.where(per_member > 0, members, 1)
-            np.divide(done, entities, out=rates[flagship], where=(applicable > 0) & (entities > 0))
+        applicable, done, per_member = np.zeros((3, count, high - low), dtype=np.int32)
+        for day, changed in enumerate(self._days_of(rows)):
+            at = rows["flagship"][changed], rows["entity"][changed]
+            applicable[at] += rows["applicable"][changed]
+            done[at] += rows["done"][changed]
+            per_member[at] += rows["per_member"][changed]
+            entities = np.where(per_member > 0, members[day], 1)
+            np.divide(done, entities, out=rates[:, day], where=(applicable > 0) & (entities > 0))
         return rates
 
     def _users(self, low: int, high: int) -> Users:
@@ -885,10 +902,8 @@ class FactReader:
         ).pl()
         first = keys["user"].min() if keys.height else 0
         bounds = {"low": low, "high": high, "low_user": first}
-        points = self._matrix(self._read(USER_POINTS, **bounds), keys.height, points=(np.int32, 0))
-        scores = self._matrix(
-            self._read(USER_SCORES, **bounds), keys.height, score=(np.int32, UNKNOWN)
-        )
+        points = self._matrices(USER_POINTS, keys.height, {"points": (np.int64, 0)}, **bounds)
+        scores = self._matrices(USER_SCORES, keys.height, {"score": (np.int32, UNKNOWN)}, **bounds)
         return Users(
             keys=keys.select(KEYS["user"]),
             account=keys["account"].to_numpy(),

@@ -4,7 +4,9 @@ What belongs here: which facts are read, how a table is written, and its check. 
 stands in `orchestration.signals`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 
@@ -17,13 +19,13 @@ from orchestration.defs.signal_facts import READS, FactReader, in_turn
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
 from orchestration.signals.churn_risk import Ranked, look, tell_churn_risk
-from orchestration.signals.facts import Array, Block, Entity
+from orchestration.signals.facts import Array, Block, Entity, Presence
 from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
 from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, judge_flags
 from orchestration.signals.trends import score_trends
 from orchestration.signals.watch import Watched, watch
-from orchestration.signals.weeks import HISTORY_WEEKS, WEEK_DAYS
+from orchestration.signals.weeks import HISTORY_DAYS
 
 SCHEMA = "marts"
 CHECK_NAME = "key_is_unique_and_not_null"
@@ -33,13 +35,13 @@ ENTITIES: tuple[Entity, ...] = ("account", "user")
 # points count those too.
 DAILY_POINTS = """
     select
-        score_model,
-        {keys},
-        date_diff('day', event_date, $as_of) as age,
-        sum(day_points) as points
-    from intermediate.int_point_days
-    where event_date <= $as_of and date_diff('day', event_date, $as_of) < $history_days
-    group by all
+        scored.entity,
+        cast(date_diff('day', point_days.event_date, $as_of) as smallint) as age,
+        cast(point_days.day_points as double) as points
+    from intermediate.int_point_days as point_days
+    inner join scored using (score_model, {keys})
+    where point_days.event_date <= $as_of
+        and date_diff('day', point_days.event_date, $as_of) < $history_days
 """
 
 LAST_ACTIVE = """
@@ -97,16 +99,19 @@ def _build_trends(
     connection: duckdb.DuckDBPyConnection, as_of: date, entities: str, table: Table
 ) -> pl.DataFrame:
     keys = ", ".join(table.key[1:])
-    daily = connection.sql(
-        DAILY_POINTS.format(keys=keys),
-        params={"as_of": as_of, "history_days": HISTORY_WEEKS * WEEK_DAYS},
-    ).pl()
     last_active = connection.sql(LAST_ACTIVE.format(keys=keys), params={"as_of": as_of}).pl()
     connection.register("last_active", last_active)
     try:
-        scored = connection.sql(entities).pl()
+        scored = connection.sql(entities).pl().with_row_index("entity")
     finally:
         connection.unregister("last_active")
+    connection.register("scored", scored)
+    try:
+        daily = connection.sql(
+            DAILY_POINTS.format(keys=keys), params={"as_of": as_of, "history_days": HISTORY_DAYS}
+        ).pl()
+    finally:
+        connection.unregister("scored")
     return score_trends(scored, daily, table.key, as_of)
 
 
@@ -125,7 +130,7 @@ def build_flags(
         `account_churn_risk` and `risk_ranking_performance`, by name.
     """
     reader = FactReader(connection, as_of)
-    fleet = reader.fleet()
+    fleet, present = reader.fleet()
     found: dict[str, list[Watched]] = {}
     checked: list[Checked] = []
     ranked: list[Ranked] = []
@@ -143,20 +148,21 @@ def build_flags(
             [watched.without_days() for watched in followed],
         )
 
-    for shown, measured, followed in in_turn(examine, _with_features(reader)):
+    for shown, measured, followed in in_turn(examine, _with_features(reader, present)):
         checked.append(shown)
         ranked.append(measured)
         for watched in followed:
             found.setdefault(watched.rule.key, []).append(watched)
     outcomes = reader.outcomes()
-    performance = tables.frame_of(tables.FLAG_PERFORMANCE)
-    if checked:
-        chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
-        performance = judge_flags(checked, chosen, outcomes, reader.span, as_of)
-    histories = [
-        _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
-        for parts in found.values()
-    ]
+    chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
+    with ThreadPoolExecutor() as pool:
+        judging = pool.submit(judge_flags, checked, chosen, outcomes, reader.span, as_of)
+        ranking = pool.submit(tell_churn_risk, ranked, outcomes, reader.span, as_of)
+        histories = [
+            _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
+            for parts in found.values()
+        ]
+        performance, risks = judging.result(), ranking.result()
     history = pl.concat([tables.frame_of(tables.FLAG_HISTORY), *histories]).sort(
         "entity", "account_id", "user_id", "flag_key", "opened_date"
     )
@@ -184,7 +190,7 @@ def build_flags(
     return {
         tables.FLAG_HISTORY.name: history,
         tables.FLAG_PERFORMANCE.name: performance,
-        **tell_churn_risk(ranked, outcomes, reader.span, as_of),
+        **risks,
     } | {
         table.name: is_open.filter(pl.col("entity") == entity)
         .select(column.name for column in table.columns)
@@ -193,10 +199,10 @@ def build_flags(
     }
 
 
-def _with_features(reader: FactReader) -> Iterator[tuple[Block, Array]]:
+def _with_features(reader: FactReader, present: deque[Presence]) -> Iterator[tuple[Block, Array]]:
     """Blocks of accounts, each with how many features its accounts used."""
     feature_counts = reader.feature_counts()
-    for block in reader.blocks():
+    for block in reader.blocks(present):
         yield block, feature_counts[: block.keys.height]
         feature_counts = feature_counts[block.keys.height :]
 

@@ -309,6 +309,23 @@ class Users:
         """The points before each day, and all of them, shape (days + 1, users)."""
         return running_sum(self.points)
 
+    def per_account(self, combine: np.ufunc, values: Array, accounts: int) -> Array:
+        """Combine the values of each account's users.
+
+        Args:
+            combine: What makes one value of two.
+            values: Shape (days, users).
+            accounts: How many there are; those without users get 0.
+
+        Returns:
+            Shape (days, accounts).
+        """
+        combined = np.zeros((len(values), accounts), dtype=values.dtype)
+        known, starts = np.unique(self.account, return_index=True)
+        if len(known):
+            combined[:, known] = combine.reduceat(values, starts, axis=1)
+        return combined
+
     def of(self, accounts: slice) -> "Users":
         """The users of some of the block's accounts."""
         first, last = np.searchsorted(self.account, (accounts.start, accounts.stop)).tolist()
@@ -518,12 +535,6 @@ def highest(values: Array, days: int) -> Array:
     return top
 
 
-def last_day(is_active: Array) -> Array:
-    """Give the index of the latest active day up to each day, UNKNOWN where there is none."""
-    day = np.arange(len(is_active), dtype=np.int32)[:, None]
-    return running_max(np.where(is_active, day, np.int32(UNKNOWN)))
-
-
 def days_since(latest: Array, is_suspended: Array) -> Array:
     """Count the days since the latest active one that were not suspended; UNKNOWN without any."""
     working = np.cumsum(~is_suspended).astype(np.int32)
@@ -549,8 +560,8 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
     """Give the facts of ACCOUNT_DAYS, without the open risks, over days and accounts."""
     presence, shape = block.presence, block.presence.status.shape
     span = block.span.dates
-    latest = last_day(presence.active_users > 0)
     use = presence.against(fleet.calendar)
+    latest = use.last_active.T
     silence = np.where(latest < 0, np.nan, use.silent_peer_days.T)
     value = running_sum(block.value_events)
     top_share, others_ratio = _silent_top_user(block)
@@ -609,10 +620,7 @@ def _silent_top_user(block: Block) -> tuple[Floats, Floats]:
     users = block.users
     before = trailing(users.total_points, MONTH_DAYS, RECENT_DAYS)
     before *= trailing(users.total_points, RECENT_DAYS) == 0
-    top = np.zeros(block.presence.status.shape)
-    if users.keys.height:
-        accounts, starts = np.unique(users.account, return_index=True)
-        top[:, accounts] = np.maximum.reduceat(before, starts, axis=1)
+    top = users.per_account(np.maximum, before, block.keys.height)
     total = trailing(block.total_points, MONTH_DAYS, RECENT_DAYS)
     now = trailing(block.total_points, RECENT_DAYS) / RECENT_DAYS
     return rounded_ratio(top, total), rounded_ratio(now, (total - top) / MONTH_DAYS)
@@ -635,7 +643,11 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
     account_active = trailing(running_sum(block.presence.active_users), RECENT_DAYS)
 
     def of_account(values: Array, at: Cells) -> Array:
-        found: Array = values[at[0], users.account[at[1]]]
+        found: Array = (
+            values.take(users.account, axis=1)
+            if at is ALL_CELLS
+            else values[at[0], users.account[at[1]]]
+        )
         return found
 
     def status(at: Cells) -> pl.Series:
@@ -711,7 +723,9 @@ def _known(values: Array) -> pl.Series:
 
 
 def _rate(values: Array) -> pl.Series:
-    return _number(np.where(values == UNKNOWN, np.nan, values / MILLIONTHS))
+    rates = values / MILLIONTHS
+    np.copyto(rates, np.nan, where=values == UNKNOWN)
+    return _number(rates)
 
 
 def _dates(values: Array) -> pl.Series:

@@ -12,8 +12,9 @@ Everything of a day rests on that day and earlier ones. Shares are held as whole
 every sum is exact and no cut of the accounts or of the history changes a digit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ HABIT_GAP_DAYS = 28
 
 HABIT_DAYS = 182
 """The habit looks half a year further back: long enough for holidays, short enough to change."""
+
+_HABIT = HABIT_GAP_DAYS + HABIT_DAYS - 1, HABIT_GAP_DAYS
+"""The oldest and the youngest day of the habit, in days before."""
 
 HABIT_PRIOR_DAYS = 3
 """The habit starts from a typical peer's, with the weight of so many full days of the peers."""
@@ -81,34 +85,122 @@ class PeerTotals:
     accounts: Ints
 
 
-@dataclass(frozen=True, slots=True)
+class ByWindow(Mapping[int, Floats]):
+    """An array for each of `WINDOWS`, worked out when it is asked for.
+
+    Args:
+        work: Gives the array of a window of so many days.
+    """
+
+    def __init__(self, work: Callable[[int], Floats]) -> None:
+        """Work out nothing yet."""
+        self._of = cache(work)
+
+    def __getitem__(self, window: int) -> Floats:
+        """The array of one window."""
+        return self._of(window)
+
+    def __iter__(self) -> Iterator[int]:
+        """All windows."""
+        return iter(WINDOWS)
+
+    def __len__(self) -> int:
+        """How many windows there are."""
+        return len(WINDOWS)
+
+
 class Use:
     """Recent use against expected use, every array of shape (accounts, days asked for).
 
+    Each is worked out when it is asked for.
+
+    Args:
+        users: Active users, days first, shape (days, accounts).
+        members: Members on the days asked for, at least 1, shape (days asked for, accounts).
+        peers: The calendar of each account's peers in millionths, shape (days, accounts).
+        at: The days asked for, ascending.
+
     Attributes:
-        habit: Active users for each full day of the peers (a day on which all their members are
-            active); for one user near 1 for a typical one, 2 for one twice as regular.
         used: Per window of `WINDOWS` the sum of active users over its days.
         expected: The same as it was to be expected: habit x calendar.
         peers: The same for a typical peer with as many members: members x calendar.
-        active_days: Days with any active user among the last 14.
-        silent_days: Days since the last active one, 0 = that day; `NEVER` without any.
-        silent_peer_days: The calendar summed over the silence: full days of the peers.
-        recent_peers: The calendar summed over the 28 days that the habit leaves out, in millionths.
-        past_peers: The calendar summed over the days of the habit, in millionths.
-        history_days: Days since the first active one, that day included; 0 before it.
     """
 
-    habit: Floats
-    used: dict[int, Floats]
-    expected: dict[int, Floats]
-    peers: dict[int, Floats]
-    active_days: Ints
-    silent_days: Ints
-    silent_peer_days: Floats
-    recent_peers: Ints
-    past_peers: Ints
-    history_days: Ints
+    def __init__(
+        self, users: npt.NDArray[np.integer], members: Floats, peers: Ints, at: Ints
+    ) -> None:
+        """Sum up, for all windows."""
+        self._users, self._members, self._at = users, members, at
+        self._total_users, self._total_peers = running_sum(users), running_sum(peers)
+        self.used = ByWindow(
+            lambda days: self._window(self._total_users, days - 1, 0).astype(np.float64).T
+        )
+        self.expected = ByWindow(lambda days: self.habit * self._peer_days(days))
+        self.peers = ByWindow(lambda days: self._members.T * self._peer_days(days))
+        self._peer_days = cache(self._calendar)
+
+    def _calendar(self, days: int) -> Floats:
+        return (self._window(self._total_peers, days - 1, 0) / ONE).T
+
+    def _window(self, total: Ints, oldest: int, youngest: int) -> Ints:
+        """Sum the days from `oldest` to `youngest` days before each day asked for."""
+        begin, end = np.maximum(self._at - oldest, 0), np.maximum(self._at - youngest + 1, 0)
+        summed: Ints = total.take(end, axis=0)
+        summed -= total.take(begin, axis=0)
+        return summed
+
+    @cached_property
+    def habit(self) -> Floats:
+        """Active users for each full day of the peers (when all their members are active).
+
+        For one user near 1 for a typical one, 2 for one twice as regular.
+        """
+        past_users = self._window(self._total_users, *_HABIT)
+        per_day: Floats = (past_users + HABIT_PRIOR_DAYS * self._members) / (
+            self.past_peers.T / ONE + HABIT_PRIOR_DAYS
+        )
+        return per_day.T
+
+    @cached_property
+    def past_peers(self) -> Ints:
+        """The calendar summed over the days of the habit, in millionths."""
+        return self._window(self._total_peers, *_HABIT).T
+
+    @cached_property
+    def recent_peers(self) -> Ints:
+        """The calendar summed over the 28 days that the habit leaves out, in millionths."""
+        return self._window(self._total_peers, HABIT_GAP_DAYS - 1, 0).T
+
+    @cached_property
+    def active_days(self) -> Ints:
+        """Days with any active user among the last 14."""
+        return self._window(running_sum(self._users > 0), 13, 0).T
+
+    @cached_property
+    def last_active(self) -> npt.NDArray[np.int32]:
+        """The latest active day, -1 without any."""
+        day = np.arange(len(self._users), dtype=np.int32)[:, None]
+        latest = running_max(np.where(self._users > 0, day, np.int32(-1)))
+        return latest[self._at].T
+
+    @cached_property
+    def silent_days(self) -> Ints:
+        """Days since the last active one, 0 = that day; `NEVER` without any."""
+        return np.where(self.last_active >= 0, self._at - self.last_active, NEVER)
+
+    @cached_property
+    def silent_peer_days(self) -> Floats:
+        """The calendar summed over the silence: full days of the peers."""
+        before = np.take_along_axis(self._total_peers, self.last_active.T + 1, axis=0)
+        peer_days: Floats = (self._total_peers[self._at + 1] - before) / ONE
+        return peer_days.T
+
+    @cached_property
+    def history_days(self) -> Ints:
+        """Days since the first active one, that day included; 0 before it."""
+        is_active = self._users > 0
+        first = np.where(is_active.any(axis=0), is_active.argmax(axis=0), len(self._users))
+        return np.maximum(self._at - first[:, None] + 1, 0)
 
     def ratio(self, window: int) -> Floats:
         """Give used over expected use; nan where nothing was expected."""
@@ -201,50 +293,11 @@ def recent_use(activity: Activity, calendar: Ints, at: npt.NDArray[np.integer]) 
     Returns:
         One value per account and day asked for.
     """
-    users = activity.active_users.T  # days first, so that whole rows are worked on
-    days = np.arange(len(users))[:, None]
-    of_day = calendar.T.copy()
+    of_day = calendar.T.copy()  # days first, so that whole rows are worked on
     peers = np.stack([of_day[day].take(row) for day, row in enumerate(activity.group.T)])
-    total_users, total_peers = running_sum(users), running_sum(peers)
     on = np.asarray(at, dtype=np.int64)
     members = np.maximum(activity.members.T[on], 1).astype(np.float64)
-
-    def window(total: Ints, oldest: int, youngest: int) -> Ints:
-        """Sum the days from `oldest` to `youngest` days before each day asked for."""
-        begin, end = np.maximum(on - oldest, 0), np.maximum(on - youngest + 1, 0)
-        summed: Ints = total.take(end, axis=0)
-        summed -= total.take(begin, axis=0)
-        return summed
-
-    oldest = HABIT_GAP_DAYS + HABIT_DAYS - 1
-    past_users = window(total_users, oldest, HABIT_GAP_DAYS)
-    past_peers = window(total_peers, oldest, HABIT_GAP_DAYS)
-    habit = (past_users + HABIT_PRIOR_DAYS * members) / (past_peers / ONE + HABIT_PRIOR_DAYS)
-    used: dict[int, Floats] = {}
-    expected: dict[int, Floats] = {}
-    typical: dict[int, Floats] = {}
-    for length in WINDOWS:
-        peer_days = window(total_peers, length - 1, 0) / ONE
-        used[length] = window(total_users, length - 1, 0).astype(np.float64).T
-        expected[length] = (habit * peer_days).T
-        typical[length] = (members * peer_days).T
-
-    is_active = users > 0
-    last = running_max(np.where(is_active, days, -1))
-    first = np.where(is_active.any(axis=0), is_active.argmax(axis=0), len(users))
-    before = np.take_along_axis(total_peers, last[on] + 1, axis=0)
-    return Use(
-        habit=habit.T,
-        used=used,
-        expected=expected,
-        peers=typical,
-        active_days=window(running_sum(is_active), 13, 0).T,
-        silent_days=np.where(last[on] >= 0, on[:, None] - last[on], NEVER).T,
-        silent_peer_days=((total_peers[on + 1] - before) / ONE).T,
-        recent_peers=window(total_peers, HABIT_GAP_DAYS - 1, 0).T,
-        past_peers=past_peers.T,
-        history_days=np.maximum(on[:, None] - first + 1, 0).T,
-    )
+    return Use(activity.active_users.T, members, peers, on)
 
 
 def running_sum(values: npt.NDArray[Any]) -> Ints:

@@ -5,7 +5,7 @@ what a flag is about, its evidence, tables.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,13 +83,17 @@ def follow(
     """
     held = holds & applies
     working = ~is_suspended
-    opens, closes = np.zeros_like(held), ~applies
+    opens = np.zeros_like(held)
     opens[working] = _lasts(held[working], persistence.min_days)
-    closes[working] |= _lasts(~held[working], persistence.close_after_days)
-    is_open = opens  # no day both opens and closes
-    for day in range(1, len(is_open)):
-        is_open[day] |= is_open[day - 1] & ~closes[day]
-    return _episodes(is_open, persistence)
+    ever = np.flatnonzero(opens.any(axis=0))  # most entities never have most flags
+    held, is_open, stays = held[:, ever], opens[:, ever], applies[:, ever]
+    stays[working] &= ~_lasts(~held[working], persistence.close_after_days)
+    for day in range(1, len(is_open)):  # no day both opens and closes
+        is_open[day] |= is_open[day - 1] & stays[day]
+    episodes, open_level = _episodes(is_open, persistence)
+    level = np.zeros(holds.shape, dtype=np.uint8)
+    level[:, ever] = open_level
+    return replace(episodes, entity=ever[episodes.entity]), level
 
 
 def _lasts(truth: Bools, days: int) -> Bools:
@@ -104,7 +108,7 @@ def _lasts(truth: Bools, days: int) -> Bools:
     return lasts
 
 
-def _episodes(is_open: Bools, persistence: Persistence) -> tuple[Episodes, npt.NDArray[np.uint8]]:
+def _episodes(is_open: Bools, persistence: Persistence) -> tuple[Episodes, npt.NDArray[np.int8]]:
     """Join stretches of open days to flags: one that begins within the cool-down goes on."""
     days, entities = is_open.shape
     padded = np.zeros((days + 2, entities), dtype=bool)
@@ -122,8 +126,7 @@ def _episodes(is_open: Bools, persistence: Persistence) -> tuple[Episodes, npt.N
     level = np.zeros((days + 1, entities), dtype=np.int8)
     level[begins, entity] = severity + 1
     level[ends, entity] = -severity - 1
-    for day in range(1, days):
-        level[day] += level[day - 1]
+    np.cumsum(level, axis=0, out=level)
 
     total = np.append(0, np.cumsum(ends - begins))
     order = np.argsort(begins[first], kind="stable")
@@ -135,7 +138,7 @@ def _episodes(is_open: Bools, persistence: Persistence) -> tuple[Episodes, npt.N
         open_days=total[last + 1] - total[first],
         relapses=relapse[last],
         severity=severity[last],
-    ), level[:days].astype(np.uint8)
+    ), level[:days]
 
 
 def _cells(truth: Bools) -> tuple[Indices, Indices]:

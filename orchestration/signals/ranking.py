@@ -682,7 +682,8 @@ def told_facts(measures: Measures) -> pl.DataFrame:
         "feature_count": measures.feature_count.astype(np.int64),
         "contract_days": measures.contract_days.astype(np.int64),
     }
-    return pl.DataFrame({name: values[:, -1] for name, values in columns.items()})
+    # Copied: a view of the last day would keep all days.
+    return pl.DataFrame({name: values[:, -1].copy() for name, values in columns.items()})
 
 
 def rank_accounts(

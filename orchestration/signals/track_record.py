@@ -90,11 +90,7 @@ def check(block: Block, watched: Iterable[Watched]) -> Checked:
     for found in watched:
         is_open = found.level[days] > 0
         if found.rule.entity == "user":
-            accounts, starts = np.unique(block.users.account, return_index=True)
-            any_user = np.zeros((len(days), block.keys.height), dtype=bool)
-            if len(starts):
-                any_user[:, accounts] = np.logical_or.reduceat(is_open, starts, axis=1)
-            is_open = any_user
+            is_open = block.users.per_account(np.logical_or, is_open, block.keys.height)
         flagged[found.rule.key] = is_open.T
     return Checked(at_risk=can_leave(block, days), flagged=flagged)
 
@@ -118,6 +114,9 @@ def judge_flags(
     Returns:
         The rows of `flag_performance`.
     """
+    empty = tables.frame_of(tables.FLAG_PERFORMANCE)
+    if not checked:
+        return empty
     at_risk = np.concatenate([part.at_risk for part in checked])
     days = check_days(span)
     rows = []
@@ -151,7 +150,6 @@ def judge_flags(
             for judged in results
         ]
     columns = [column.name for column in tables.FLAG_PERFORMANCE.columns]
-    empty = tables.frame_of(tables.FLAG_PERFORMANCE)
     if not rows:
         return empty
     return (

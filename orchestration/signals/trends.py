@@ -23,6 +23,7 @@ from scipy import special
 from orchestration.signals.weeks import (
     BASELINE_GAP_WEEKS,
     BASELINE_WEEKS,
+    HISTORY_DAYS,
     HISTORY_WEEKS,
     MIN_BASELINE_WEEKS,
     MIN_TREND_WEEKS,
@@ -56,7 +57,7 @@ MIN_DISPERSION = 1.0
 """Nobody's points are steadier than chance: below that of Poisson, the fleet says too little."""
 
 UNITS_PER_POINT = 10_000
-CHUNK_ENTITIES = 20_000
+CHUNK_ENTITIES = 5_000
 
 TRENDS = ("not_enough_data", "steady", "rising", "falling")
 
@@ -253,11 +254,17 @@ def rounded_ratio(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any] | f
     Exact as long as the scaled numerator fits a float's 53 bits (450,000 points a week do).
     """
     below = np.asarray(denominator, dtype=np.float64)
-    scaled = np.divide(
-        numerator * 1e6, below, out=np.full(numerator.shape, np.nan), where=below != 0
-    )
-    rounded: Floats = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled) / 1e6
-    return rounded + 0.0  # no negative zero
+    scaled = np.multiply(numerator, 1e6, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled /= below
+    np.copyto(scaled, np.nan, where=below == 0)
+    rounded: Floats = np.abs(scaled)  # from here on in place: these arrays are large
+    rounded += 0.5
+    np.floor(rounded, out=rounded)
+    np.copysign(rounded, scaled, out=rounded)
+    rounded /= 1e6
+    rounded += 0.0  # no negative zero
+    return rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,8 +448,9 @@ def score_trends(
     Args:
         entities: One row per entity: `keys` (score_model first), `is_default_model`,
             `observed_from` (date), `last_active_date` (date, or null).
-        daily: `keys`, `age` (0 = the as-of date, 1 = the day before ...), `points`; days without
-            points may be missing.
+        daily: `keys` or another column of `entities` that tells them apart, `age` (0 = the as-of
+            date, 1 = the day before ...), `points`; days without points may be missing, points of
+            one day may stand in several rows.
         keys: The names of the key columns.
         as_of: The last day.
 
@@ -451,27 +459,28 @@ def score_trends(
         half away from zero.
     """
     ordered = entities.sort(*keys)
+    shared = [name for name in daily.columns if name in ordered.columns]
     units = (
-        daily.filter(pl.col("age").is_between(0, HISTORY_WEEKS * WEEK_DAYS - 1))
-        .join(ordered.select(*keys).with_row_index("entity"), on=list(keys))
+        daily.filter(pl.col("age").is_between(0, HISTORY_DAYS - 1))
+        .join(ordered.select(*shared).with_row_index("place"), on=shared)
         .select(
-            pl.col("entity").cast(pl.Int64),
+            pl.col("place").cast(pl.Int64),
             pl.col("age").cast(pl.Int64),
             (pl.col("points").cast(pl.Float64) * UNITS_PER_POINT).round(0).cast(pl.Int64),
         )
-        .sort("entity")
+        .sort("place")
     )
     observed = ordered.select(
         (((as_of - pl.col("observed_from")).dt.total_days() + 1) // WEEK_DAYS).clip(lower_bound=0)
     ).to_series()
-    of_entity, age, points = (units[name].to_numpy() for name in units.columns)
+    place, age, points = (units[name].to_numpy() for name in units.columns)
     weeks_observed = observed.to_numpy()
     measured = []
     for start in range(0, ordered.height, CHUNK_ENTITIES):
         weeks = weeks_observed[start : start + CHUNK_ENTITIES]
-        first, last = np.searchsorted(of_entity, (start, start + len(weeks)))
-        days = np.zeros((len(weeks), HISTORY_WEEKS * WEEK_DAYS), dtype=np.int64)
-        np.add.at(days, (of_entity[first:last] - start, age[first:last]), points[first:last])
+        own = slice(*np.searchsorted(place, (start, start + len(weeks))).tolist())
+        days = np.zeros((len(weeks), HISTORY_DAYS), dtype=np.int64)
+        np.add.at(days.ravel(), (place[own] - start) * HISTORY_DAYS + age[own], points[own])
         measured.append(_measure(days, weeks))
     schema = trends_schema(keys)
     if not measured:

@@ -50,7 +50,7 @@ class Watched:
 
     def without_days(self) -> "Watched":
         """The flags alone, which is little, when the days have been looked at."""
-        return replace(self, level=self.level[:0])
+        return replace(self, level=np.empty((0, 0), dtype=np.uint8))
 
 
 def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial]) -> list[Watched]:

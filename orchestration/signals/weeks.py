@@ -18,6 +18,8 @@ BASELINE_WEEKS = 12
 HISTORY_WEEKS = BASELINE_GAP_WEEKS + BASELINE_WEEKS
 """All weeks that a trend can see."""
 
+HISTORY_DAYS = HISTORY_WEEKS * WEEK_DAYS
+
 TREND_WEEKS = 8
 """Slope and its test look at weeks 0 to 7."""
 
