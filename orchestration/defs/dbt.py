@@ -20,7 +20,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import get_adapter_by_type
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
-from dbt.node_types import NodeType
+from dbt.contracts.graph.nodes import SeedNode
 from dbt.parser.manifest import extended_mashumuro_decoder
 from dbt_common.events.base_types import EventMsg
 
@@ -176,7 +176,7 @@ class _Run:
         try:
             parsed = Manifest.from_msgpack(MANIFEST.parsed, decoder=extended_mashumuro_decoder)
             for node in parsed.nodes.values():
-                if node.resource_type == NodeType.Seed:
+                if isinstance(node, SeedNode):
                     node.original_file_path = str(self._seeds / f"{node.name}.csv")
             parsed.build_flat_graph()  # type: ignore[no-untyped-call]
             runner = dbtRunner(manifest=parsed, callbacks=[self._listen])
