@@ -25,6 +25,7 @@ sync:
 	test -x $(BIN)/uv || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_PYTHON_DOWNLOADS=never $(BIN)/uv sync --quiet --locked --inexact --compile-bytecode --python $(BIN)/python
+	$(BIN)/python -m orchestration.project
 	@cat uv.lock pyproject.toml > $(SYNCED)
 
 demo: environment

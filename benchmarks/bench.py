@@ -106,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, console.status("measuring") as status:
         folder = Path(name) / "demo"
         places = ("--raw", folder / "raw", "--warehouse", folder / "warehouse")
-        # A new user's first demo has no manifest; ours is as new.
+        # A new user's first demo has the manifest that `make environment` made; so has ours.
         status.update("demo")
         demo = measure("demo", "--events", str(options.events), "--folder", folder)
         show("demo: simulate, run, report", demo, "≤ 60", "≤ 1536")

@@ -59,6 +59,11 @@ class PooledEventLogStorage(ConsolidatedSqliteEventLogStorage):
         with self._connect():
             super().store_event(event)
 
+    def dispose(self) -> None:
+        """Closes the connections, which puts all that was written into the one file."""
+        super().dispose()  # type: ignore[no-untyped-call]
+        self._engine.dispose()
+
     def has_table(self, table_name: str) -> bool:
         """Whether a table is there."""
         if table_name not in self._tables:

@@ -3,6 +3,7 @@
 The same job that the schedule launches and the UI shows; here it is only started and listened to.
 """
 
+import gc
 import logging
 import os
 import shutil
@@ -173,6 +174,10 @@ def execute(
         # Only now: definitions read the settings from the environment, and parse the dbt project.
         from orchestration.definitions import defs  # noqa: PLC0415
 
+        # All that is there by now stays; only what comes is looked through for garbage.
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
         tags = dict(STARTED_BY)
         if from_date:
             tags[FROM_DATE_TAG] = from_date.isoformat()

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -224,22 +225,24 @@ class DbtManifest:
 
 
 def manifest(settings: Settings) -> DbtManifest:
-    """The manifest of the dbt project for one warehouse; parsed only if something changed.
+    """The manifest of the dbt project; parsed only if something changed.
 
-    Kept in the warehouse's dbt folder under a key of the project's files, the dial files' names,
-    the reporting time zone and the versions of dbt.
+    Kept under a key of the project's files and the versions of dbt, beside the project for all
+    warehouses, or in the warehouse's dbt folder where the checkout may not be written. It knows
+    neither warehouse nor dials: where the dial files are, dbt is told when it runs.
 
     Raises:
         RunError: the project does not parse; the message is dbt's.
     """
-    folder = settings.dbt_target / f"manifest-{_manifest_key(settings)}"
-    if not (folder / "manifest.json").is_file():
-        _parse(settings, folder)
-    return DbtManifest(
-        json=json.loads((folder / "manifest.json").read_bytes()),
-        parsed=(folder / "partial_parse.msgpack").read_bytes(),
-        folder=folder,
-    )
+    name = f"manifest-{_manifest_key()}"
+    homes = (DBT_PROJECT / "target", settings.dbt_target)
+    for home in homes:
+        with suppress(OSError):
+            return _read_manifest(home / name)
+    for home in homes[:-1]:
+        with suppress(OSError):
+            return _parse(settings, home / name)
+    return _parse(settings, homes[-1] / name)
 
 
 def code_fingerprint() -> str:
@@ -252,12 +255,11 @@ def code_fingerprint() -> str:
     return key.hexdigest()
 
 
-def _manifest_key(settings: Settings) -> str:
+def _manifest_key() -> str:
     key = hashlib.sha256()
     for package in ("dbt-core", "dbt-adapters", "dbt-duckdb", "duckdb"):
         key.update(f"{package} {importlib.metadata.version(package)}\n".encode())
-    key.update(f"{settings.timezone}\n{settings.seeds}\n{DBT_PROJECT}\n".encode())
-    key.update("\n".join(sorted(p.name for p in settings.seeds.glob("*.csv"))).encode())
+    key.update(f"{DBT_PROJECT}\n".encode())
     _add_files(key, DBT_PROJECT, {".sql", ".yml", ".md", ".csv"})
     return key.hexdigest()[:16]
 
@@ -271,28 +273,39 @@ def _add_files(key: "hashlib._Hash", folder: Path, suffixes: set[str]) -> None:
             key.update(path.read_bytes())
 
 
-def _parse(settings: Settings, folder: Path) -> None:
+def _read_manifest(folder: Path) -> DbtManifest:
+    return DbtManifest(
+        json=json.loads((folder / "manifest.json").read_bytes()),
+        parsed=(folder / "partial_parse.msgpack").read_bytes(),
+        folder=folder,
+    )
+
+
+def _parse(settings: Settings, folder: Path) -> DbtManifest:
     """Parses the project into `folder`, which appears only when it is complete."""
     import shutil  # noqa: PLC0415 - only on the first run after a change
 
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - the same
-
-    os.environ |= settings.environment
     fresh = folder.with_suffix(f".{os.getpid()}")
     try:
         fresh.mkdir(parents=True, exist_ok=True)
-        arguments = dbt_arguments(settings)
-        arguments[arguments.index("--target-path") + 1] = str(fresh)
+        from dbt.cli.main import dbtRunner  # noqa: PLC0415 - the same
+
+        os.environ |= settings.environment | {"ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")}
+        target = str(settings.dbt_target)
+        arguments = [str(fresh) if a == target else a for a in dbt_arguments(settings)]
         result = dbtRunner().invoke(["parse", *arguments])
         if not result.success:
             raise RunError(f"the dbt project does not parse: {result.exception}")
-        for old in settings.dbt_target.glob("manifest-*"):
-            if not old.suffix:
+        for old in folder.parent.glob("manifest-*"):
+            if old != folder and not old.suffix:
                 shutil.rmtree(old, ignore_errors=True)
-        try:
+        with suppress(OSError):  # another process was quicker, with the same
             fresh.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was quicker, with the same
-                raise
+        return _read_manifest(folder)
     finally:
+        os.environ |= settings.environment
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+if __name__ == "__main__":  # for `make environment`: so that no first run waits for it
+    manifest(Settings.resolve())

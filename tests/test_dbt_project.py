@@ -1,10 +1,12 @@
 """The dbt project by its own means: unit tests of the logic, contracts and data tests, on no rows.
 
-Deprecations are errors. What the models make of rows is compared in `test_marts_reference`.
+Deprecations are errors. Checks that pass on no rows are shown to fail on wrong ones. What the
+models make of rows is compared in `test_marts_reference`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from orchestration.project import CHECKOUT, DBT_PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +65,55 @@ def test_unit_tests_of_what_reads_the_signals_pass(work: Path) -> None:
 
     assert tested.returncode == 0, tested.stdout[-3000:]
     assert "PASS=0" not in tested.stdout
+
+
+def wrong_rows(test: dict[str, Any]) -> tuple[dict[str, str], int]:
+    """Return what stands in a row that a check of ours must find, if it is there twice.
+
+    Args:
+        test: the check, as the manifest has it.
+
+    Returns:
+        Values by column, all others null, and how many failures they are.
+    """
+    columns = test["test_metadata"]["kwargs"]["columns"]
+    values = {}
+    if "date_day" in (test["config"]["where"] or ""):
+        values["date"] = "date '2026-01-31'"
+    if test["test_metadata"]["name"] == "key":
+        return values, 1
+    return values | dict.fromkeys(columns, "'nobody knows this'"), len(columns)
+
+
+def test_checks_of_keys_and_values_find_what_is_wrong(work: Path) -> None:
+    dbt(work, "build", "--full-refresh", "--exclude", "tag:after_signals", "test_type:unit")
+    nodes = json.loads((work.parent / "target" / "manifest.json").read_text())["nodes"]
+    for kind in ("key", "known_values"):
+        expected = {}
+        tests = [
+            test
+            for test in nodes.values()
+            if (test.get("test_metadata") or {}).get("name") == kind
+            and "after_signals" not in nodes[test["attached_node"]]["tags"]
+        ]
+        with duckdb.connect(str(work)) as connection:
+            connection.execute(
+                "insert into intermediate.int_restated_days (date_day) values ('2026-01-31')"
+            )
+            for test in tests:
+                node = nodes[test["attached_node"]]
+                table = f"{node['schema']}.{node['name']}"
+                connection.execute(f"create or replace table {table} as from {table} limit 0")
+                values, failures = wrong_rows(test)
+                expected[test["unique_id"]] = failures
+                names, said = ", ".join(values), ", ".join(values.values())
+                row = f"({names}) values ({said})" if values else "default values"
+                for _ in range(2):
+                    connection.execute(f"insert into {table} {row}")
+
+        dbt(work, "test", "--select", f"test_name:{kind}", "--exclude", "tag:after_signals")
+
+        results = json.loads((work.parent / "target" / "run_results.json").read_text())["results"]
+        found = {result["unique_id"]: result["failures"] for result in results}
+        assert len(expected) > 20
+        assert {test: found.get(test) for test in expected} == expected

@@ -283,27 +283,49 @@ def test_an_unknown_time_zone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         Settings.resolve()
 
 
-def test_a_manifest_is_made_once_and_again_when_the_project_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = shutil.copytree(project.DBT_PROJECT, tmp_path / "dbt_project")
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the dbt project that stands for the project."""
+    leave = shutil.ignore_patterns("target", "logs")
+    copy = Path(shutil.copytree(project.DBT_PROJECT, tmp_path / "dbt_project", ignore=leave))
     monkeypatch.setattr(project, "DBT_PROJECT", copy)
     monkeypatch.setattr(os, "environ", os.environ.copy())
+    return copy
+
+
+def test_a_manifest_is_made_once_for_all_warehouses_and_again_when_the_project_changes(
+    tmp_path: Path, copied: Path
+) -> None:
     settings = Settings.resolve(warehouse=tmp_path / "warehouse")
 
     first = project.manifest(settings)
     made = first.folder.stat().st_mtime_ns
-    assert project.manifest(settings).folder.stat().st_mtime_ns == made
+    dials = shutil.copytree(settings.seeds, tmp_path / "dials")
+    others = Settings.resolve(warehouse=tmp_path / "another", seeds=dials)
+    assert project.manifest(others).folder == first.folder
+    assert first.folder.stat().st_mtime_ns == made
 
-    (copy / "models" / "staging" / "stg_more.sql").write_text("select 1 as one")
+    (copied / "models" / "staging" / "stg_more.sql").write_text("select 1 as one")
     second = project.manifest(settings)
     assert second.folder != first.folder
     assert "model.accountpulse.stg_more" in second.json["nodes"]
-    assert [path.name for path in settings.dbt_target.iterdir()] == [second.folder.name]
+    assert list((copied / "target").iterdir()) == [second.folder]
 
-    (copy / "models" / "staging" / "stg_more.sql").write_text("select {{ nonsense")
+    (copied / "models" / "staging" / "stg_more.sql").write_text("select {{ nonsense")
     with pytest.raises(RunError, match="the dbt project does not parse"):
         project.manifest(settings)
+
+
+def test_where_a_checkout_may_not_be_written_its_manifest_is_in_the_warehouse(
+    tmp_path: Path, copied: Path
+) -> None:
+    (copied / "target").write_text("no folder can be made here")
+    settings = Settings.resolve(warehouse=tmp_path / "warehouse")
+
+    made = project.manifest(settings)
+
+    assert made.folder.parent == settings.dbt_target
+    assert project.manifest(settings).folder == made.folder
 
 
 def test_an_earlier_partition_does_not_turn_the_warehouse_back(

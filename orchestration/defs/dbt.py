@@ -20,6 +20,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import get_adapter_by_type
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import SeedNode
 from dbt.parser.manifest import extended_mashumuro_decoder
 from dbt_common.events.base_types import EventMsg
 
@@ -166,6 +167,7 @@ class _Run:
         self.result = dbtRunnerResult(success=False)
         self._events: queue.Queue[_Finished | None] = queue.Queue()
         self._arguments = list(arguments)
+        self._seeds = settings.seeds
         self._thread = threading.Thread(target=self._work, name="dbt")
         # Held while dbt works: counts rows beside it, in the same DuckDB instance.
         self._connection = settings.connect()
@@ -173,6 +175,9 @@ class _Run:
     def _work(self) -> None:
         try:
             parsed = Manifest.from_msgpack(MANIFEST.parsed, decoder=extended_mashumuro_decoder)
+            for node in parsed.nodes.values():
+                if isinstance(node, SeedNode):
+                    node.original_file_path = str(self._seeds / f"{node.name}.csv")
             parsed.build_flat_graph()  # type: ignore[no-untyped-call]
             runner = dbtRunner(manifest=parsed, callbacks=[self._listen])
             self.result = runner.invoke(self._arguments)

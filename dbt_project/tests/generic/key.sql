@@ -1,0 +1,9 @@
+{#- The key of a relation: none of these columns is null, and no two rows share all of their values. -#}
+{% test key(model, columns) %}
+
+select {{ columns | join(', ') }}, count(*) as row_count
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1 or {{ columns | join(' is null or ') }} is null
+
+{% endtest %}
