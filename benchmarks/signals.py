@@ -159,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "work.duckdb")
         with closing(duckdb.connect(path)) as connection:
-            connection.execute("set memory_limit = '1500MB'")
+            connection.execute("set memory_limit = '1GB'")
             for statement in sql.split(";"):
                 connection.execute(statement)
         with closing(duckdb.connect(path)) as connection:
