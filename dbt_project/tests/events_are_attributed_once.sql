@@ -5,7 +5,7 @@ kept as (
 
     select event_date, count(*) as event_count
     from {{ ref('int_tracks_screened') }}
-    where fate = 'kept'
+    where fate = 'kept' {{ and_restated('int_event_changes', ['event_date']) }}
     group by 1
 
 ),
@@ -14,6 +14,7 @@ attributed as (
 
     select event_date, count(*) as event_count
     from {{ ref('int_events_attributed') }}
+    where true {{ and_restated('int_event_changes', ['event_date']) }}
     group by 1
 
 ),
