@@ -4,33 +4,34 @@
     materialized='incremental',
     meta={'restated_by': 'int_restated_events', 'restated_on': ['event_number']}
 ) }}
-{#- Text in place of a common table expression: what two read would be written down whole. -#}
-{%- set tracks -%}
-    (
-        select *, {{ event_number('event_id') }} as event_number
-        from {{ ref('stg_tracks') }}
-        where {{ was_delivered('load_id') }}
-        {%- if restating() %}
-
-        union all
-
-        -- of the calls that are judged anew, the raw rows
-        select *, {{ event_number('event_id') }} as event_number
-        from {{ ref('stg_tracks') }}
-        where
-            not {{ was_delivered('load_id') }}
-            and load_id in (select load_id from {{ superseded('int_tracks_screened') }})
-            and {{ event_number('event_id') }} in (
-                select event_number from {{ ref('int_restated_events') }}
-            )
-        {%- endif %}
-    )
+{#- Of all tracks no common table expression: what several read would be written down whole. -#}
+{%- set all_tracks -%}
+    (select *, {{ event_number('event_id') }} as event_number from {{ ref('stg_tracks') }})
 {%- endset %}
+{%- set tracks = 'tracks_to_judge' if restating() else all_tracks %}
 {%- set columns = [
-    'event_number', 'user_id', 'anonymous_id', 'account_id', 'load_id', 'event_name', 'properties',
-    'event_at', 'received_at', 'event_date',
+    'event_number', 'user_id', 'anonymous_id', 'account_id', 'load_id', 'row_position',
+    'event_name', 'properties', 'event_at', 'received_at', 'event_date',
 ] | join(', ') %}
 with
+
+{%- if restating() %}
+{%- do ref('int_restated_events') %}{# which rows are superseded #}
+
+tracks_to_judge as (
+
+    select * from {{ all_tracks }} as delivered where {{ was_delivered('load_id') }}
+
+    union all
+
+    select *
+    from {{ all_tracks }} as known
+    where
+        not {{ was_delivered('load_id') }}
+        and row_position in (select row_position from {{ superseded('int_tracks_screened') }})
+
+),
+{%- endif %}
 
 excluded as (
 
@@ -187,6 +188,7 @@ screened as (
         judged.anonymous_id,
         judged.account_id,
         judged.load_id,
+        judged.row_position,
         judged.event_name,
         coalesce(name_keys.key_set, conditional_keys.key_set) as key_set,
         judged.fate,
