@@ -4,7 +4,8 @@ with
 
 tracks as (
 
-    select * from {{ source('raw', 'tracks') }}
+    select *, {{ row_position(source('raw', 'tracks')) }} as _row_position
+    from {{ source('raw', 'tracks') }}
 
 ),
 
@@ -16,7 +17,7 @@ renamed as (
         {{ clean_text(raw_column(columns, 'anonymous_id', 'varchar')) }} as anonymous_id,
         {{ clean_text(raw_column(columns, 'context_group_id', 'varchar')) }} as account_id,
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
-        {{ row_position(source('raw', 'tracks')) }} as row_position,
+        _row_position as row_position,
 
         {{ clean_text(raw_column(columns, 'event', 'varchar')) }} as event_name,
         cast({{ raw_column(columns, 'properties', 'varchar') }} as {{ dbt.type_string() }})
