@@ -308,4 +308,4 @@ def _parse(settings: Settings, folder: Path) -> DbtManifest:
 
 
 if __name__ == "__main__":  # for `make environment`: so that no first run waits for it
-    manifest(Settings.resolve())
+    manifest(Settings(CHECKOUT, DBT_PROJECT / "target", CHECKOUT / "seeds", "UTC"))

@@ -21,8 +21,11 @@ from dbt.adapters.factory import get_adapter_by_type
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import SeedNode
+from dbt.events.types import NodeFinished
 from dbt.parser.manifest import extended_mashumuro_decoder
-from dbt_common.events.base_types import EventMsg
+from dbt_common.events.base_types import BaseEvent, EventLevel, EventMsg
+from dbt_common.events.event_manager import EventManager
+from dbt_common.events.event_manager_client import ctx_set_event_manager
 
 from orchestration import dial_changes, runs
 from orchestration.defs.resources import Request, Warehouse, told_plainly
@@ -34,6 +37,8 @@ MANIFEST = manifest(Settings.resolve())
 
 AFTER_SIGNALS = ["tag:after_signals", "source:signals"]
 """Models that read what Python wrote, and the tests of those Python tables."""
+
+WRONG = {EventLevel.WARN, EventLevel.ERROR}
 
 UNFINISHED = " without what follows the signals"
 
@@ -139,8 +144,6 @@ def _build(
                 metadata: dict[str, Any] = {"seconds": round(node.seconds, 3)}
                 if told["config"]["materialized"] != "view":
                     metadata["dagster/row_count"] = run.row_count(told["relation_name"])
-                if not told["columns"]:
-                    metadata["dagster/column_schema"] = run.columns(told["relation_name"])
                 yield dg.MaterializeResult(asset_key=key, metadata=metadata)
             elif check and node.status in {"pass", "warn", "fail", "error"}:
                 warned = node.status == "warn"
@@ -158,6 +161,20 @@ def _only(nodes: dict[str, Any], unique_ids: Sequence[str]) -> list[str]:
     """Selects exactly these nodes: part of the assets was asked for."""
     names = [".".join(nodes[i]["fqn"]) for i in unique_ids]
     return ["--select", *names, "--indirect-selection", "empty"]
+
+
+class _Quiet(EventManager):
+    """Tells of nodes that are done and of what goes wrong, not of 4,000 other things per run."""
+
+    def fire_event(
+        self,
+        e: BaseEvent,
+        level: EventLevel | None = None,
+        node: Any = None,  # noqa: ANN401 - dbt's own signature
+        force_warn_or_error_handling: bool = False,
+    ) -> None:
+        if isinstance(e, NodeFinished) or (level or e.level_tag()) in WRONG:
+            super().fire_event(e, level, node, force_warn_or_error_handling)
 
 
 class _Run:
@@ -179,6 +196,7 @@ class _Run:
                 if isinstance(node, SeedNode):
                     node.original_file_path = str(self._seeds / f"{node.name}.csv")
             parsed.build_flat_graph()  # type: ignore[no-untyped-call]
+            ctx_set_event_manager(_Quiet())
             runner = dbtRunner(manifest=parsed, callbacks=[self._listen])
             self.result = runner.invoke(self._arguments)
         except BaseException as error:  # noqa: BLE001 - told by the thread that waits for it
@@ -210,13 +228,6 @@ class _Run:
         """Rows of a table that has just been built."""
         ((count,),) = self._connection.execute(f"select count(*) from {relation}").fetchall()
         return int(count)
-
-    def columns(self, relation: str) -> dg.TableSchema:
-        """Names and types of the columns of a relation that has just been built."""
-        rows = self._connection.execute(
-            f"select column_name, column_type from (describe {relation})"
-        ).fetchall()
-        return dg.TableSchema([dg.TableColumn(name, kind.lower()) for name, kind in rows])
 
     def close(self) -> None:
         """Ends dbt if it still works, and lets go of the work file."""

@@ -349,10 +349,7 @@ def _marts(
                 write_table(connection, table, rows)
                 yield dg.MaterializeResult(
                     asset_key=dg.AssetKey([SCHEMA, table.name]),
-                    metadata={
-                        "dagster/row_count": rows.height,
-                        "dagster/column_schema": _column_schema(table),
-                    },
+                    metadata={"dagster/row_count": rows.height},
                     check_results=[check_key(connection, table)],
                 )
 

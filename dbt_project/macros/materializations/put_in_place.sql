@@ -12,17 +12,22 @@ same code cannot have changed: five statements more per model, a tenth of a run 
     {{ return(put_in_place(existing, anew=not existing or should_full_refresh())) }}
 {% endmaterialization %}
 
-{# Builds a table anew, or brings the rows that its incremental strategy lets in. #}
-{% macro put_in_place(existing, anew) %}
-    {%- set target = this.incorporate(type='table') -%}
+{% materialization view, adapter='duckdb' %}
+    {{ return(put_in_place(load_cached_relation(this), anew=True, type='view')) }}
+{% endmaterialization %}
+
+{# Builds a table or a view anew, or brings the rows that its incremental strategy lets in. #}
+{% macro put_in_place(existing, anew, type='table') %}
+    {%- set target = this.incorporate(type=type) -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- if anew -%}
         {% call statement('main') -%}
             {% if existing %}drop {{ existing.type }} {{ existing }} cascade;{% endif %}
-            {{ create_table_as(False, target, compiled_code) }}
+            {% if type == 'view' %}{{ create_view_as(target, compiled_code) }}
+            {% else %}{{ create_table_as(False, target, compiled_code) }}{% endif %};
+            {{ comments(target) }}
         {%- endcall %}
-        {% do persist_docs(target, model) %}
     {%- else -%}
         {%- set fresh = make_temp_relation(target) -%}
         {%- set told = {
