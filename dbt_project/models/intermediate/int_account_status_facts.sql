@@ -73,7 +73,8 @@ facts as (
             partition by account_id
             order by
                 fact_at,
-                case account_status when 'trial' then 1 when 'paid' then 2 else 3 end
+                case account_status when 'trial' then 1 when 'paid' then 2 else 3 end,
+                known_at
         ) as rank_in_time,
         {{ reporting_date('greatest(fact_at, known_at)') }} as effective_date
     from stated
