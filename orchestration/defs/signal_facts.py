@@ -137,12 +137,13 @@ ACTIVE_USERS = """
         and point_days.event_date between $first_date and $as_of
 """
 
+# Millionths by way of a double, which holds them exactly: 128-bit decimals take far longer.
 RATES = """
     select
         date_diff('day', $first_date, daily.date) * $width + signal_accounts.account - $low as cell,
-        cast(coalesce(daily.activation_rate * 1000000, -1) as integer) as activation_rate,
-        cast(coalesce(daily.user_activation_rate * 1000000, -1) as integer) as user_activation_rate,
-        cast(coalesce(daily.readiness_rate * 1000000, -1) as integer) as readiness_rate
+        cast(coalesce(daily.activation_rate * 1e6, -1) as integer) as activation_rate,
+        cast(coalesce(daily.user_activation_rate * 1e6, -1) as integer) as user_activation_rate,
+        cast(coalesce(daily.readiness_rate * 1e6, -1) as integer) as readiness_rate
     from marts.account_activation_daily as daily
     inner join signal_accounts on daily.account_id = signal_accounts.account_id
     where signal_accounts.account >= $low and signal_accounts.account < $high
@@ -152,10 +153,10 @@ RATES = """
 SCORES = """
     select
         date_diff('day', $first_date, daily.date) * $width + signal_accounts.account - $low as cell,
-        cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as engagement_score,
-        cast(coalesce(daily.engagement_score_avg * 1000000, -1) as integer) as engagement_score_avg,
+        cast(coalesce(daily.engagement_score * 1e6, -1) as integer) as engagement_score,
+        cast(coalesce(daily.engagement_score_avg * 1e6, -1) as integer) as engagement_score_avg,
         cast(daily.active_user_count as integer) as active_user_count,
-        cast(coalesce(daily.top_user_share * 1000000, -1) as integer) as top_user_share,
+        cast(coalesce(daily.top_user_share * 1e6, -1) as integer) as top_user_share,
         daily.is_benchmark_thin
     from marts.account_engagement_daily as daily
     inner join signal_accounts on daily.account_id = signal_accounts.account_id
@@ -321,7 +322,7 @@ USER_POINTS = """
 USER_SCORES = """
     select
         date_diff('day', $first_date, daily.date) * $width + signal_users.user - $low_user as cell,
-        cast(coalesce(daily.engagement_score * 1000000, -1) as integer) as score
+        cast(coalesce(daily.engagement_score * 1e6, -1) as integer) as score
     from marts.user_engagement_daily as daily
     inner join signal_users
         on daily.account_id = signal_users.account_id and daily.user_id = signal_users.user_id

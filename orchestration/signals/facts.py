@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,7 @@ from orchestration.signals.weeks import (
 Entity = Literal["account", "user"]
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Result = TypeVar("Result")
 
 KEYS: dict[Entity, tuple[str, ...]] = {
     "account": ("account_id",),
@@ -173,6 +174,9 @@ LEVELS = pl.Schema(
 )
 """An account's level on one day, see `trends`."""
 
+MOVERS = ("event_movers", "user_movers")
+"""Details that compare the weeks of the level."""
+
 DETAILS: dict[Entity, pl.Schema] = {
     "account": pl.Schema(
         {
@@ -282,6 +286,15 @@ class Presence:
         )
 
 
+def combined(combine: np.ufunc, values: Array, account: Array, accounts: int) -> Array:
+    """Combine the values of the users of each account, given ascending; see `Users.per_account`."""
+    result = np.zeros((len(values), accounts), dtype=values.dtype)
+    known, starts = np.unique(account, return_index=True)
+    if len(known):
+        result[:, known] = combine.reduceat(values, starts, axis=1)
+    return result
+
+
 @dataclass(frozen=True)
 class Users:
     """Users of a block's accounts, the users of one account side by side.
@@ -304,11 +317,6 @@ class Users:
     score: Array
     completed_units: Array
 
-    @cached_property
-    def total_points(self) -> Array:
-        """The points before each day, and all of them, shape (days + 1, users)."""
-        return running_sum(self.points)
-
     def per_account(self, combine: np.ufunc, values: Array, accounts: int) -> Array:
         """Combine the values of each account's users.
 
@@ -320,11 +328,7 @@ class Users:
         Returns:
             Shape (days, accounts).
         """
-        combined = np.zeros((len(values), accounts), dtype=values.dtype)
-        known, starts = np.unique(self.account, return_index=True)
-        if len(known):
-            combined[:, known] = combine.reduceat(values, starts, axis=1)
-        return combined
+        return combined(combine, values, self.account, accounts)
 
     def of(self, accounts: slice) -> "Users":
         """The users of some of the block's accounts."""
@@ -510,14 +514,26 @@ def levels_at(block: Block, day: Array, account: Array) -> pl.DataFrame:
     )
 
 
-def trailing(total: Array, days: int, gap: int = 0) -> Array:
+Cells = tuple[Any, Any]
+"""Indices of days and entities, both all or both arrays of one shape."""
+
+ALL_CELLS: Cells = (slice(None), slice(None))
+
+
+def trailing(total: Array, days: int, gap: int = 0, at: Cells = ALL_CELLS) -> Array:
     """Sum `days` days that end `gap` days before each day.
 
     Args:
         total: What was before each day, as `running_sum` gives it, shape (days + 1, entities).
         days: The length of the window.
         gap: How many of the latest days are left out.
+        at: The cells asked for.
     """
+    if at is not ALL_CELLS:
+        day, entity = at
+        end = np.maximum(day + 1 - gap, 0)
+        picked: Array = total[end, entity] - total[np.maximum(end - days, 0), entity]
+        return picked
     summed = np.zeros_like(total[1:])
     summed[gap:] = total[1 : len(total) - gap]
     summed[gap + days :] -= total[1 : max(len(total) - gap - days, 1)]
@@ -535,19 +551,22 @@ def highest(values: Array, days: int) -> Array:
     return top
 
 
-def days_since(latest: Array, is_suspended: Array) -> Array:
-    """Count the days since the latest active one that were not suspended; UNKNOWN without any."""
+def days_since(latest: Array, is_suspended: Array, at: Cells = ALL_CELLS) -> Array:
+    """Count the days since the latest active one that were not suspended; UNKNOWN without any.
+
+    Args:
+        latest: The latest active day of each cell, negative without any.
+        is_suspended: Shape (days,).
+        at: Which cells they are.
+    """
     working = np.cumsum(~is_suspended).astype(np.int32)
-    since: Array = np.where(latest < 0, UNKNOWN, working[:, None] - working[np.maximum(latest, 0)])
+    today = working[:, None] if at is ALL_CELLS else working[at[0]]
+    since: Array = np.where(latest < 0, UNKNOWN, today - working[np.maximum(latest, 0)])
     return since
 
 
-Cells = tuple[Any, Any]
-"""Indices of days and entities, both all or both arrays of one shape."""
-
-ALL_CELLS: Cells = (slice(None), slice(None))
-
-Facts = dict[str, Callable[[Cells], pl.Series]]
+Fact = Callable[[Cells], pl.Series]
+Facts = dict[str, Fact]
 """By name what gives a fact of some cells; nothing is worked out before it is asked for."""
 
 
@@ -556,25 +575,49 @@ def frame_at(facts: Facts, names: Iterable[str], cells: Cells = ALL_CELLS) -> pl
     return pl.DataFrame({name: facts[name](cells) for name in names})
 
 
+def once_per_cells(work: Callable[[Cells], Result]) -> Callable[[Cells], Result]:
+    """Remember what was worked out last: several facts are asked for the same cells in a row."""
+    last: list[tuple[Cells, Result]] = []
+
+    def remembered(at: Cells) -> Result:
+        if not last or last[0][0] is not at:
+            last[:] = [(at, work(at))]
+        return last[0][1]
+
+    return remembered
+
+
 def account_facts(block: Block, fleet: Fleet) -> Facts:
     """Give the facts of ACCOUNT_DAYS, without the open risks, over days and accounts."""
     presence, shape = block.presence, block.presence.status.shape
     span = block.span.dates
-    use = presence.against(fleet.calendar)
-    latest = use.last_active.T
-    silence = np.where(latest < 0, np.nan, use.silent_peer_days.T)
+    everywhere = presence.against(fleet.calendar)
+    use = once_per_cells(lambda at: everywhere if at is ALL_CELLS else everywhere.on(*at))
+    silent_top = once_per_cells(partial(_silent_top_user, block))
     value = running_sum(block.value_events)
-    top_share, others_ratio = _silent_top_user(block)
+    peak = cache(lambda: highest(block.numbers["readiness_rate"], PEAK_DAYS))
 
-    def of(values: Array, told: Callable[[Array], pl.Series] = _number) -> Any:  # noqa: ANN401
+    def of(values: Array, told: Callable[[Array], pl.Series] = _number) -> Fact:
         return lambda at: told(np.broadcast_to(values, shape)[at])
+
+    def of_use(
+        measure: Callable[[Use], Array], told: Callable[[Array], pl.Series] = _number
+    ) -> Fact:
+        return lambda at: told(measure(use(at)).T)
+
+    def in_window(days: int) -> Facts:
+        return {
+            f"used_{days}d": of_use(lambda use: use.used[days]),
+            f"expected_{days}d": of_use(lambda use: use.expected[days]),
+            f"use_ratio_{days}d": of_use(lambda use: use.ratio(days)),
+            f"use_surprise_{days}d": lambda at: _number(
+                use(at).surprise(days, fleet.overdispersion[at[0]]).T
+            ),
+        }
 
     windows: Facts = {}
     for days in WINDOWS:
-        windows[f"used_{days}d"] = of(use.used[days].T)
-        windows[f"expected_{days}d"] = of(use.expected[days].T)
-        windows[f"use_ratio_{days}d"] = of(use.ratio(days).T)
-        windows[f"use_surprise_{days}d"] = of(use.surprise(days, fleet.overdispersion).T)
+        windows |= in_window(days)
     return {
         "account_status": of(presence.status, _status),
         "user_count": of(presence.members, _count),
@@ -584,53 +627,62 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
         },
         "window_days": of(np.array(fleet.window_days), _count),
         "flagship_rates": lambda at: _lists(block.flagship_rates[(slice(None), *at)]),
-        "history_days": of(use.history_days.T, _count),
-        "days_since_active": lambda at: _known(days_since(latest, fleet.is_suspended)[at]),
-        "active_day_count_14d": of(use.active_days.T, _small_count),
+        "history_days": of_use(lambda use: use.history_days, _count),
+        "days_since_active": lambda at: _known(
+            days_since(use(at).last_active.T, fleet.is_suspended, at)
+        ),
+        "active_day_count_14d": of_use(lambda use: use.active_days, _small_count),
         **windows,
-        "typical_use_56d": of(use.peers[max(WINDOWS)].T),
-        "peer_days_in_silence": of(silence),
-        "expected_in_silence": lambda at: _number(use.habit.T[at] * silence[at]),
-        "fleet_ratio": lambda at: _number(_peers_now_against_before(use, at)),
-        "readiness_peak_56d": lambda at: _rate(
-            highest(block.numbers["readiness_rate"], PEAK_DAYS)[at]
-        ),
-        "value_count_28d": lambda at: _count(trailing(value, MONTH_DAYS)[at]),
+        "typical_use_56d": of_use(lambda use: use.peers[max(WINDOWS)]),
+        "peer_days_in_silence": of_use(_peer_days_in_silence),
+        "expected_in_silence": of_use(lambda use: use.habit * _peer_days_in_silence(use)),
+        "fleet_ratio": of_use(_peers_now_against_before),
+        "readiness_peak_56d": lambda at: _rate(peak()[at]),
+        "value_count_28d": lambda at: _count(trailing(value, MONTH_DAYS, at=at)),
         "value_usual_28d": lambda at: _number(
-            trailing(value, USUAL_DAYS, MONTH_DAYS)[at] * (MONTH_DAYS / USUAL_DAYS)
+            trailing(value, USUAL_DAYS, MONTH_DAYS, at) * (MONTH_DAYS / USUAL_DAYS)
         ),
-        "silent_top_share": of(top_share),
-        "others_ratio": of(others_ratio),
+        "silent_top_share": lambda at: _number(silent_top(at)[0]),
+        "others_ratio": lambda at: _number(silent_top(at)[1]),
         "is_benchmark_thin": of(block.is_benchmark_thin, _flat),
         "is_user_benchmark_thin": of(fleet.is_user_benchmark_thin[:, None], _flat),
         **{name: of(values, _dates) for name, values in block.dates.items()},
         "first_seen_date": of(span[0] + block.first_seen, _dates),
-        "last_points_date": lambda at: _dates(
-            np.where(latest[at] < 0, NO_DAY, span[0] + latest[at])
+        "last_points_date": of_use(
+            lambda use: np.where(use.last_active < 0, NO_DAY, span[0] + use.last_active), _dates
         ),
         "as_of_date": of(span[:, None], _dates),
     }
 
 
-def _silent_top_user(block: Block) -> tuple[Floats, Floats]:
+def _silent_top_user(block: Block, at: Cells) -> tuple[Floats, Floats]:
     """The share that the busiest of the silent users had before, and how the others go on.
 
     Silent is who had no points for two weeks; before are the four weeks before those.
     """
-    users = block.users
-    before = trailing(users.total_points, MONTH_DAYS, RECENT_DAYS)
-    before *= trailing(users.total_points, RECENT_DAYS) == 0
-    top = users.per_account(np.maximum, before, block.keys.height)
-    total = trailing(block.total_points, MONTH_DAYS, RECENT_DAYS)
-    now = trailing(block.total_points, RECENT_DAYS) / RECENT_DAYS
+    accounts = np.arange(block.keys.height)[at[1]]
+    asked, place = np.unique(accounts, return_inverse=True)
+    users = np.flatnonzero(np.isin(block.users.account, asked))
+    owner = np.searchsorted(asked, block.users.account[users])
+    total_points = running_sum(block.users.points[:, users])
+    before = trailing(total_points, MONTH_DAYS, RECENT_DAYS)
+    before *= trailing(total_points, RECENT_DAYS) == 0
+    top = combined(np.maximum, before, owner, len(asked))[at[0], place]
+    total = trailing(block.total_points, MONTH_DAYS, RECENT_DAYS, at)
+    now = trailing(block.total_points, RECENT_DAYS, at=at) / RECENT_DAYS
     return rounded_ratio(top, total), rounded_ratio(now, (total - top) / MONTH_DAYS)
 
 
-def _peers_now_against_before(use: Use, at: Cells) -> Floats:
+def _peer_days_in_silence(use: Use) -> Floats:
+    """The calendar summed over the silence; nan for who was never active."""
+    return np.where(use.last_active < 0, np.nan, use.silent_peer_days)
+
+
+def _peers_now_against_before(use: Use) -> Floats:
     """The calendar of the last 28 days against that of the habit's days since it began."""
-    now = use.recent_peers.T[at] / HABIT_GAP_DAYS
-    before_days = np.clip(use.history_days.T[at] - HABIT_GAP_DAYS, 0, HABIT_DAYS)
-    return rounded_ratio(now * before_days, use.past_peers.T[at])
+    now = use.recent_peers / HABIT_GAP_DAYS
+    before_days = np.clip(use.history_days - HABIT_GAP_DAYS, 0, HABIT_DAYS)
+    return rounded_ratio(now * before_days, use.past_peers)
 
 
 def user_facts(block: Block, fleet: Fleet) -> Facts:
@@ -638,9 +690,8 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
     users = block.users
     shape = users.score.shape
     span = block.span.dates
-    active_days = running_sum(users.points > 0)
-    account_points = trailing(block.total_points, fleet.window_days)
-    account_active = trailing(running_sum(block.presence.active_users), RECENT_DAYS)
+    active_days = running_sum(users.points > 0, np.int32)
+    account_active = running_sum(block.presence.active_users)
 
     def of_account(values: Array, at: Cells) -> Array:
         found: Array = (
@@ -649,6 +700,16 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
             else values[at[0], users.account[at[1]]]
         )
         return found
+
+    def account_sum(total: Array, days: int, at: Cells) -> Array:
+        if at is ALL_CELLS:
+            return of_account(trailing(total, days), at)
+        return trailing(total, days, at=(at[0], users.account[at[1]]))
+
+    def own_points(at: Cells) -> Array:
+        asked, place = np.unique(np.arange(shape[1])[at[1]], return_inverse=True)
+        total = running_sum(users.points[:, asked])
+        return trailing(total, fleet.window_days)[at[0], place]
 
     def status(at: Cells) -> pl.Series:
         known = of_account(block.presence.status, at)
@@ -661,24 +722,28 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
     def points(values: Array) -> pl.Series:
         return _number(rounded_ratio(values, UNITS_PER_POINT))
 
-    def of(values: Array, told: Callable[[Array], pl.Series]) -> Any:  # noqa: ANN401
+    def of(values: Array, told: Callable[[Array], pl.Series]) -> Fact:
         return lambda at: told(np.broadcast_to(values, shape)[at])
 
     return {
         "account_status": status,
-        "active_day_count": lambda at: _small_count(trailing(active_days, fleet.window_days)[at]),
-        "engagement_points": lambda at: points(trailing(users.total_points, fleet.window_days)[at]),
-        "account_engagement_points": lambda at: points(of_account(account_points, at)),
+        "active_day_count": lambda at: _small_count(
+            trailing(active_days, fleet.window_days, at=at)
+        ),
+        "engagement_points": lambda at: points(own_points(at)),
+        "account_engagement_points": lambda at: points(
+            account_sum(block.total_points, fleet.window_days, at)
+        ),
         "engagement_score": of(users.score, _rate),
         "window_days": of(np.array(fleet.window_days), _count),
         "activation_rate": rate,
         "member_days": of(np.arange(shape[0])[:, None] - users.first_seen, _count),
-        "active_day_count_14d": lambda at: _small_count(trailing(active_days, RECENT_DAYS)[at]),
+        "active_day_count_14d": lambda at: _small_count(trailing(active_days, RECENT_DAYS, at=at)),
         "usual_active_days_14d": lambda at: _number(
-            trailing(active_days, USUAL_DAYS, RECENT_DAYS)[at] * (RECENT_DAYS / USUAL_DAYS)
+            trailing(active_days, USUAL_DAYS, RECENT_DAYS, at) * (RECENT_DAYS / USUAL_DAYS)
         ),
         "account_active_users_14d": lambda at: _number(
-            of_account(account_active, at).astype(np.float64)
+            account_sum(account_active, RECENT_DAYS, at).astype(np.float64)
         ),
         "account_activation_rate": lambda at: _rate(
             of_account(block.numbers["activation_rate"], at)

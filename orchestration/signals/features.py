@@ -109,16 +109,59 @@ class ByWindow(Mapping[int, Floats]):
         return len(WINDOWS)
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What use is measured from, days first, every array of shape (days, accounts).
+
+    Attributes:
+        users: Active users.
+        members: Members; below 1 counts as 1.
+        peers: The calendar of each account's peers in millionths.
+    """
+
+    users: npt.NDArray[np.integer]
+    members: npt.NDArray[np.integer]
+    peers: Ints
+
+    @cached_property
+    def total_users(self) -> Ints:
+        """The active users before each day, and all of them, shape (days + 1, accounts)."""
+        return running_sum(self.users)
+
+    @cached_property
+    def total_peers(self) -> Ints:
+        """The same of the calendar."""
+        return running_sum(self.peers)
+
+    @cached_property
+    def total_active(self) -> Ints:
+        """The same of days with any active user."""
+        return running_sum(self.users > 0)
+
+    @cached_property
+    def last_active(self) -> npt.NDArray[np.int32]:
+        """The latest active day up to each day, -1 without any."""
+        day = np.arange(len(self.users), dtype=np.int32)[:, None]
+        latest: npt.NDArray[np.int32] = running_max(np.where(self.users > 0, day, np.int32(-1)))
+        return latest
+
+    @cached_property
+    def first_active(self) -> Ints:
+        """The first active day of each account; the day after the last one without any."""
+        is_active = self.users > 0
+        first: Ints = np.where(is_active.any(axis=0), is_active.argmax(axis=0), len(self.users))
+        return first
+
+
 class Use:
     """Recent use against expected use, every array of shape (accounts, days asked for).
 
-    Each is worked out when it is asked for.
+    Each is worked out when it is asked for. Asked for single cells, arrays have one value for each.
 
     Args:
-        users: Active users, days first, shape (days, accounts).
-        members: Members on the days asked for, at least 1, shape (days asked for, accounts).
-        peers: The calendar of each account's peers in millionths, shape (days, accounts).
-        at: The days asked for, ascending.
+        sums: What it is measured from.
+        at: The days asked for, ascending; or the day of each cell.
+        account: The account of each cell; all accounts on all days asked for without.
 
     Attributes:
         used: Per window of `WINDOWS` the sum of active users over its days.
@@ -126,27 +169,43 @@ class Use:
         peers: The same for a typical peer with as many members: members x calendar.
     """
 
-    def __init__(
-        self, users: npt.NDArray[np.integer], members: Floats, peers: Ints, at: Ints
-    ) -> None:
-        """Sum up, for all windows."""
-        self._users, self._members, self._at = users, members, at
-        self._total_users, self._total_peers = running_sum(users), running_sum(peers)
+    def __init__(self, sums: Sums, at: Ints, account: Ints | None = None) -> None:
+        """Work out nothing yet."""
+        self._sums, self._at = sums, at
+        everybody = np.arange(sums.users.shape[1])
+        self._day, self._account = (at[:, None], everybody) if account is None else (at, account)
+        self._is_whole = account is None
         self.used = ByWindow(
-            lambda days: self._window(self._total_users, days - 1, 0).astype(np.float64).T
+            lambda days: self._window(self._sums.total_users, days - 1, 0).astype(np.float64).T
         )
         self.expected = ByWindow(lambda days: self.habit * self._peer_days(days))
         self.peers = ByWindow(lambda days: self._members.T * self._peer_days(days))
         self._peer_days = cache(self._calendar)
 
+    def on(self, day: Ints, account: Ints) -> "Use":
+        """The use of some accounts, each on a day of its own: by index, of the same shape."""
+        return Use(self._sums, day, account)
+
+    @cached_property
+    def _members(self) -> Floats:
+        members: Floats = self._picked(self._sums.members, self._at).astype(np.float64)
+        return np.maximum(members, 1)
+
     def _calendar(self, days: int) -> Floats:
-        return (self._window(self._total_peers, days - 1, 0) / ONE).T
+        return (self._window(self._sums.total_peers, days - 1, 0) / ONE).T
+
+    def _picked(self, rows: npt.NDArray[Any], day: Ints) -> npt.NDArray[Any]:
+        """Take a row for every day asked for, or a value for every cell."""
+        picked: npt.NDArray[Any] = (
+            rows.take(day, axis=0) if self._is_whole else rows[day, self._account]
+        )
+        return picked
 
     def _window(self, total: Ints, oldest: int, youngest: int) -> Ints:
         """Sum the days from `oldest` to `youngest` days before each day asked for."""
         begin, end = np.maximum(self._at - oldest, 0), np.maximum(self._at - youngest + 1, 0)
-        summed: Ints = total.take(end, axis=0)
-        summed -= total.take(begin, axis=0)
+        summed: Ints = self._picked(total, end)
+        summed -= self._picked(total, begin)
         return summed
 
     @cached_property
@@ -155,7 +214,7 @@ class Use:
 
         For one user near 1 for a typical one, 2 for one twice as regular.
         """
-        past_users = self._window(self._total_users, *_HABIT)
+        past_users = self._window(self._sums.total_users, *_HABIT)
         per_day: Floats = (past_users + HABIT_PRIOR_DAYS * self._members) / (
             self.past_peers.T / ONE + HABIT_PRIOR_DAYS
         )
@@ -164,43 +223,42 @@ class Use:
     @cached_property
     def past_peers(self) -> Ints:
         """The calendar summed over the days of the habit, in millionths."""
-        return self._window(self._total_peers, *_HABIT).T
+        return self._window(self._sums.total_peers, *_HABIT).T
 
     @cached_property
     def recent_peers(self) -> Ints:
         """The calendar summed over the 28 days that the habit leaves out, in millionths."""
-        return self._window(self._total_peers, HABIT_GAP_DAYS - 1, 0).T
+        return self._window(self._sums.total_peers, HABIT_GAP_DAYS - 1, 0).T
 
     @cached_property
     def active_days(self) -> Ints:
         """Days with any active user among the last 14."""
-        return self._window(running_sum(self._users > 0), 13, 0).T
+        return self._window(self._sums.total_active, 13, 0).T
 
     @cached_property
     def last_active(self) -> npt.NDArray[np.int32]:
         """The latest active day, -1 without any."""
-        day = np.arange(len(self._users), dtype=np.int32)[:, None]
-        latest = running_max(np.where(self._users > 0, day, np.int32(-1)))
-        return latest[self._at].T
+        return self._picked(self._sums.last_active, self._at).T
 
     @cached_property
     def silent_days(self) -> Ints:
         """Days since the last active one, 0 = that day; `NEVER` without any."""
-        return np.where(self.last_active >= 0, self._at - self.last_active, NEVER)
+        latest = self.last_active
+        return np.where(latest >= 0, self._day.T - latest, NEVER)
 
     @cached_property
     def silent_peer_days(self) -> Floats:
         """The calendar summed over the silence: full days of the peers."""
-        before = np.take_along_axis(self._total_peers, self.last_active.T + 1, axis=0)
-        peer_days: Floats = (self._total_peers[self._at + 1] - before) / ONE
+        total = self._sums.total_peers
+        before = total[self.last_active.T + 1, self._account]
+        peer_days: Floats = (self._picked(total, self._at + 1) - before) / ONE
         return peer_days.T
 
     @cached_property
     def history_days(self) -> Ints:
         """Days since the first active one, that day included; 0 before it."""
-        is_active = self._users > 0
-        first = np.where(is_active.any(axis=0), is_active.argmax(axis=0), len(self._users))
-        return np.maximum(self._at - first[:, None] + 1, 0)
+        days: Ints = self._day - self._sums.first_active[self._account] + 1
+        return np.maximum(days, 0).T
 
     def ratio(self, window: int) -> Floats:
         """Give used over expected use; nan where nothing was expected."""
@@ -295,17 +353,20 @@ def recent_use(activity: Activity, calendar: Ints, at: npt.NDArray[np.integer]) 
     """
     of_day = calendar.T.copy()  # days first, so that whole rows are worked on
     peers = np.stack([of_day[day].take(row) for day, row in enumerate(activity.group.T)])
-    on = np.asarray(at, dtype=np.int64)
-    members = np.maximum(activity.members.T[on], 1).astype(np.float64)
-    return Use(activity.active_users.T, members, peers, on)
+    sums = Sums(activity.active_users.T, activity.members.T, peers)
+    return Use(sums, np.asarray(at, dtype=np.int64))
 
 
-def running_sum(values: npt.NDArray[Any]) -> Ints:
+def running_sum(values: npt.NDArray[Any], kind: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
     """Sum the rows before each row, and all of them: one row more than `values` has.
 
     Row by row, which is many times faster than numpy's own sum along the first axis.
+
+    Args:
+        values: Any numbers, rows first.
+        kind: The type of the sums, wide enough for the last one.
     """
-    total = np.zeros((len(values) + 1, *values.shape[1:]), dtype=np.int64)
+    total = np.zeros((len(values) + 1, *values.shape[1:]), dtype=kind)
     for row, value in enumerate(values):
         np.add(total[row], value, out=total[row + 1])
     return total

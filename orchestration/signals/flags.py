@@ -10,6 +10,7 @@ which the flag opens (`facts.FACTS`). A fact that is null raises nothing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import polars as pl
@@ -51,18 +52,26 @@ class Finding:
 
     Attributes:
         scope: Whom the rule is about at all; who leaves it has the flag no more. Null counts as no.
-        condition: Whether the rule holds for them; null counts as no.
+        first: What is looked at on every day.
+        rest: What is looked at only on days that pass: facts that are dear, and needed for few
+            days. None where the first is all.
         evidence: The facts it rests on, by the name they get in the evidence.
         sentence: The same in plain English, with its numbers.
     """
 
     scope: pl.Expr
-    condition: pl.Expr
+    first: pl.Expr
+    rest: pl.Expr | None
     evidence: Mapping[str, pl.Expr]
     sentence: pl.Expr
 
+    @property
+    def condition(self) -> pl.Expr:
+        """Whether the rule holds for them; null counts as no."""
+        return self.first if self.rest is None else self.first & self.rest
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Rule:
     """One flag: what it is about, its thresholds and when it holds.
 
@@ -82,24 +91,25 @@ class Rule:
     judge: Callable[[Parameters], Finding]
     rests_on_usage: bool = False
 
-    @property
+    @cached_property
     def judged(self) -> frozenset[str]:
         """The facts that decide whether it holds."""
         finding = self.judge(self.parameters)
-        return _roots(finding.scope, finding.condition)
+        return roots(finding.scope, finding.condition)
 
-    @property
+    @cached_property
     def shown(self) -> frozenset[str]:
         """The facts that evidence and sentence tell."""
         finding = self.judge(self.parameters)
-        return _roots(*finding.evidence.values(), finding.sentence)
+        return roots(*finding.evidence.values(), finding.sentence)
 
     def given(self, dial: "RuleDial") -> Parameters:
         """The thresholds in force."""
         return {**self.parameters, **dial.parameters}
 
 
-def _roots(*looks: pl.Expr) -> frozenset[str]:
+def roots(*looks: pl.Expr) -> frozenset[str]:
+    """Name the facts that expressions ask for."""
     return frozenset(name for look in looks for name in look.meta.root_names() if name)
 
 
@@ -276,7 +286,10 @@ def _falling_engagement(given: Parameters) -> Finding:
     )
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        condition=pl.any_horizontal(
+        first=pl.any_horizontal(
+            *((pl.col(f"use_ratio_{days}d") <= ratio).fill_null(value=False) for days in (14, 28))
+        ),
+        rest=pl.any_horizontal(
             *(way.fill_null(value=False) for way in (is_long, is_recent, is_sudden))
         ),
         evidence={
@@ -350,8 +363,8 @@ def _dormant(given: Parameters) -> Finding:
     silent_days = pl.col("days_since_active")
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        condition=(silent_days >= given["min_silent_days"])
-        & (pl.col("peer_days_in_silence") >= given["min_peer_days"])
+        first=silent_days >= given["min_silent_days"],
+        rest=(pl.col("peer_days_in_silence") >= given["min_peer_days"])
         & (
             (pl.col("used_56d") <= given["max_use_share"] * pl.col("typical_use_56d"))
             | (pl.col("expected_in_silence") >= given["min_expected_use"])
@@ -397,9 +410,8 @@ def _high_engagement_low_activation(given: Parameters) -> Finding:
     age_days = _days_since("first_seen_date") + 1
     return Finding(
         scope=_is_live(),
-        condition=(score >= given["min_engagement_score"])
-        & (age_days >= given["min_age_days"])
-        & pl.any_horizontal(
+        first=(score >= given["min_engagement_score"]) & (age_days >= given["min_age_days"]),
+        rest=pl.any_horizontal(
             (_activation() <= given["max_activation_rate"]).fill_null(value=False),
             (rate <= given["max_flagship_user_rate"]).fill_null(value=False),
         ),
@@ -433,8 +445,9 @@ def _stalled_activation(given: Parameters) -> Finding:
     contract_days = _days_since("contract_started_date")
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        condition=(contract_days >= given["min_contract_days"])
+        first=(contract_days >= given["min_contract_days"])
         & (_activation() <= given["max_activation_rate"]),
+        rest=None,
         evidence={
             "account_status": pl.col("account_status"),
             "contract_started_date": pl.col("contract_started_date"),
@@ -468,8 +481,8 @@ def _trial_ready_for_sales(given: Parameters) -> Finding:
     trial_days_left = _days_until("trial_ends_date")
     return Finding(
         scope=_is_on_trial(),
-        condition=(pl.col("readiness_rate") >= given["min_readiness_rate"])
-        & (score >= given["min_engagement_score"])
+        first=pl.col("readiness_rate") >= given["min_readiness_rate"],
+        rest=(score >= given["min_engagement_score"])
         & (pl.col("active_user_count") >= given["min_active_user_count"])
         & (silent_days <= given["max_silent_days"]),
         evidence={
@@ -511,11 +524,11 @@ def _value_drift(given: Parameters) -> Finding:
     )
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        condition=(pl.col("use_ratio_28d") >= given["min_use_ratio"])
-        & pl.any_horizontal(
+        first=pl.any_horizontal(
             (drop >= given["min_readiness_drop"]).fill_null(value=False),
             has_stopped.fill_null(value=False),
         ),
+        rest=pl.col("use_ratio_28d") >= given["min_use_ratio"],
         evidence={
             "account_status": pl.col("account_status"),
             "readiness_rate": pl.col("readiness_rate"),
@@ -547,9 +560,8 @@ def _flagship_unused(given: Parameters) -> Finding:
     lowest = pl.col("flagship_rates").list.get(0, null_on_oob=True)
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        condition=(lowest <= given["max_flagship_user_rate"])
-        & (age_days >= given["min_age_days"])
-        & (pl.col("used_28d") > 0),
+        first=(age_days >= given["min_age_days"]) & (pl.col("used_28d") > 0),
+        rest=lowest <= given["max_flagship_user_rate"],
         evidence={
             "account_status": pl.col("account_status"),
             "age_days": age_days,
@@ -570,10 +582,10 @@ def _champion_gone(given: Parameters) -> Finding:
     share = pl.col("silent_top_share")
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        condition=(share >= given["min_top_share"])
-        & (pl.col("others_ratio") >= given["min_others_ratio"])
-        & (pl.col("user_count") >= given["min_user_count"])
+        first=(pl.col("user_count") >= given["min_user_count"])
         & (pl.col("used_28d") >= given["min_used_days"]),
+        rest=(share >= given["min_top_share"])
+        & (pl.col("others_ratio") >= given["min_others_ratio"]),
         evidence={
             "account_status": pl.col("account_status"),
             "silent_top_share": share,
@@ -598,9 +610,10 @@ def _single_user_dependency(given: Parameters) -> Finding:
     share = pl.col("top_user_share")
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        condition=(share >= given["min_top_share"])
+        first=(share >= given["min_top_share"])
         & (pl.col("user_count") >= given["min_user_count"])
         & (pl.col("used_28d") >= given["min_used_days"]),
+        rest=None,
         evidence={
             "account_status": pl.col("account_status"),
             "top_user_share": share,
@@ -625,9 +638,9 @@ def _trial_stalled(given: Parameters) -> Finding:
     days_left = _days_until("trial_ends_date")
     return Finding(
         scope=_is_on_trial(),
-        condition=(gone_days >= given["min_trial_share"] * trial_days)
-        & (gone_days >= given["min_trial_days"])
-        & (pl.col("readiness_rate") <= given["max_readiness_rate"]),
+        first=pl.col("readiness_rate") <= given["max_readiness_rate"],
+        rest=(gone_days >= given["min_trial_share"] * trial_days)
+        & (gone_days >= given["min_trial_days"]),
         evidence={
             "first_seen_date": pl.col("first_seen_date"),
             "trial_ends_date": pl.col("trial_ends_date"),
@@ -654,8 +667,9 @@ def _renewal_at_risk(given: Parameters) -> Finding:
     days_left = _days_until("contract_ends_date")
     return Finding(
         scope=_is_live() & (days_left >= 0),
-        condition=(days_left <= given["max_days_left"])
+        first=(days_left <= given["max_days_left"])
         & (pl.col("open_risk_level") >= given["min_other_severity"]),
+        rest=None,
         evidence={
             "account_status": pl.col("account_status"),
             "contract_ends_date": pl.col("contract_ends_date"),
@@ -685,9 +699,9 @@ def _upsell_ready(given: Parameters) -> Finding:
     )
     return Finding(
         scope=pl.col("account_status") == "paid",
-        condition=(pl.col("use_ratio_28d") >= given["min_use_ratio"])
-        & (pl.col("use_surprise_28d") <= -given["min_rise_surprise"])
-        & (pl.col("readiness_rate") >= given["min_readiness_rate"])
+        first=(pl.col("use_ratio_28d") >= given["min_use_ratio"])
+        & (pl.col("readiness_rate") >= given["min_readiness_rate"]),
+        rest=(pl.col("use_surprise_28d") <= -given["min_rise_surprise"])
         & (full >= given["min_seat_share"]),
         evidence={
             "seat_count": pl.col("seat_count"),
@@ -714,9 +728,10 @@ def _social_proof(given: Parameters) -> Finding:
     score = _trusted("engagement_score", "is_benchmark_thin")
     return Finding(
         scope=pl.col("account_status") == "paid",
-        condition=(score >= given["min_engagement_score"])
+        first=(score >= given["min_engagement_score"])
         & (pl.col("readiness_rate") >= given["min_readiness_rate"])
         & (pl.col("open_risk_level") == 0),
+        rest=None,
         evidence={
             "engagement_score": score,
             "window_days": pl.col("window_days"),
@@ -741,8 +756,8 @@ def _user_fading(given: Parameters) -> Finding:
     others = pl.col("account_active_users_14d") - pl.col("active_day_count_14d")
     return Finding(
         scope=_is_live(),
-        condition=(usual >= given["min_usual_days"])
-        & (pl.col("active_day_count_14d") <= given["max_share"] * usual)
+        first=usual >= given["min_usual_days"],
+        rest=(pl.col("active_day_count_14d") <= given["max_share"] * usual)
         & (others >= given["min_others_days"]),
         evidence={
             "account_status": pl.col("account_status"),
@@ -765,8 +780,8 @@ def _onboarding_gap(given: Parameters) -> Finding:
     rate = pl.col("activation_rate")
     return Finding(
         scope=_is_live(),
-        condition=(pl.col("account_activation_rate") >= given["min_account_activation_rate"])
-        & (rate <= given["max_activation_rate"])
+        first=pl.col("account_activation_rate") >= given["min_account_activation_rate"],
+        rest=(rate <= given["max_activation_rate"])
         & (pl.col("member_days") >= given["min_member_days"])
         & (pl.col("active_day_count_14d") >= given["min_active_days"]),
         evidence={
@@ -802,8 +817,8 @@ def _champion(given: Parameters) -> Finding:
     )
     return Finding(
         scope=_is_live(),
-        condition=(score >= given["min_engagement_score"])
-        & (pl.col("active_day_count") >= given["min_active_day_count"])
+        first=score >= given["min_engagement_score"],
+        rest=(pl.col("active_day_count") >= given["min_active_day_count"])
         & ((rate >= given["min_activation_rate"]) | rate.is_null()),
         evidence={
             "account_status": pl.col("account_status"),
@@ -1056,7 +1071,8 @@ def describe(opened: pl.DataFrame, rule: Rule, dial: RuleDial, fingerprint: str)
     """Say why flags of one rule were raised.
 
     Args:
-        opened: One row per flag, `facts.FACTS` of its entity on the day on which it opened.
+        opened: One row per flag: its entity's keys, and of `facts.FACTS` on the day on which it
+            opened those that the rule shows.
         rule: The rule.
         dial: Its row of `flag_rules.csv`.
         fingerprint: Of all dials in force.
@@ -1066,7 +1082,9 @@ def describe(opened: pl.DataFrame, rule: Rule, dial: RuleDial, fingerprint: str)
     """
     parameters = rule.given(dial)
     finding = rule.judge(parameters)
-    shown = opened.cast(FACTS[rule.entity]).select("as_of_date", **finding.evidence)
+    facts = FACTS[rule.entity]
+    known = pl.Schema({name: facts[name] for name in facts if name in opened.columns})
+    shown = opened.cast(known).select("as_of_date", **finding.evidence)
     return opened.select(
         *KEYS[rule.entity],
         flag_key=pl.lit(rule.key),

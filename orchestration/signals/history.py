@@ -83,17 +83,25 @@ def follow(
     """
     held = holds & applies
     working = ~is_suspended
-    opens = np.zeros_like(held)
-    opens[working] = _lasts(held[working], persistence.min_days)
+    opens = _lasting(held, working, persistence.min_days)
     ever = np.flatnonzero(opens.any(axis=0))  # most entities never have most flags
     held, is_open, stays = held[:, ever], opens[:, ever], applies[:, ever]
-    stays[working] &= ~_lasts(~held[working], persistence.close_after_days)
-    for day in range(1, len(is_open)):  # no day both opens and closes
+    stays &= ~_lasting(~held, working, persistence.close_after_days)
+    for day in range(1, len(is_open) if len(ever) else 0):  # no day both opens and closes
         is_open[day] |= is_open[day - 1] & stays[day]
     episodes, open_level = _episodes(is_open, persistence)
     level = np.zeros(holds.shape, dtype=np.uint8)
     level[:, ever] = open_level
     return replace(episodes, entity=ever[episodes.entity]), level
+
+
+def _lasting(truth: Bools, working: Bools, days: int) -> Bools:
+    """Say on which working days something has been true for so many of them in a row."""
+    if working.all():
+        return _lasts(truth, days)
+    lasting = np.zeros_like(truth)
+    lasting[working] = _lasts(truth[working], days)
+    return lasting
 
 
 def _lasts(truth: Bools, days: int) -> Bools:

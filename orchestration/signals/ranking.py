@@ -499,11 +499,13 @@ def judge(
     compared = ranked if ranked.any() else history.at_risk
     model_places = places_of_day(scores, ranked)
     plain_places = places_of_day(-active_days.astype(np.float64), compared)
+    # Sorted once for all horizons.
+    model_grades, plain_grades = _grades(model_places, ranked), _grades(plain_places, compared)
     performances = []
     for horizon in horizons:
         performances += [
-            _judge("model", history, model_places, ranked, horizon),
-            _judge("active_days", history, plain_places, compared, horizon),
+            _judge("model", history, model_grades, ranked, horizon),
+            _judge("active_days", history, plain_grades, compared, horizon),
         ]
     model, other = (result for result in performances if result.horizon_days == HORIZON)
     method, why = _choose(model, other)
@@ -552,8 +554,15 @@ def _choose(model: RankingPerformance, other: RankingPerformance) -> tuple[Metho
     )
 
 
+def _grades(risk: Floats, ranked: Bools) -> Ints:
+    """Number the different risks of those who are ranked, 0 for the highest."""
+    grades = np.zeros(risk.shape, dtype=np.int64)
+    grades[ranked] = np.unique(-risk[ranked], return_inverse=True)[1]
+    return grades
+
+
 def _judge(
-    method: Method, history: History, risk: Floats, ranked: Bools, horizon: int
+    method: Method, history: History, grades: Ints, ranked: Bools, horizon: int
 ) -> RankingPerformance:
     over = history.check_days + horizon <= history.observed_until
     judged = ranked & over
@@ -563,8 +572,7 @@ def _judge(
     score = None
     verdict: Verdict = "not_enough_outcomes"
     if departed >= MIN_DEPARTURES and outcomes < checked:
-        account, check = np.nonzero(judged)
-        score = score_ranking(risk[account, check], left[account, check], account)
+        score = _score(grades[judged], left[judged], np.nonzero(judged)[0])
         is_sure = score.auc - COIN > SURE_DEVIATIONS * score.auc_deviation
         verdict = "works" if is_sure else "no_better_than_chance"
     return RankingPerformance(
@@ -594,13 +602,21 @@ def score_ranking(risk: Floats, outcome: Bools, account: npt.NDArray[np.integer]
         AUC as Mann-Whitney statistic with ties half (Hanley & McNeil 1982); Poisson bootstrap over
         clusters (Chamandy et al. 2012); of very many accounts a sample stands for all.
     """
-    safest = np.unique(-risk, return_inverse=True)[1]
+    return _score(np.unique(-risk, return_inverse=True)[1], outcome, account)
+
+
+def _score(grade: Ints, outcome: Bools, account: npt.NDArray[np.integer]) -> Score:
+    """Measure a ranking by its grades, 0 for the highest risk; not all of them need to occur."""
+    occurs = np.bincount(grade) > 0
+    safest = (np.cumsum(occurs) - 1)[grade]
     everyone = np.bincount(safest).astype(np.float64)
     left = np.bincount(safest, weights=outcome.astype(np.float64)).astype(np.float64)
     auc, recall = _measure(everyone[None], left[None])
     rng = np.random.default_rng(SEED)
     departing = np.unique(account[outcome])
-    staying = np.setdiff1d(account, departing)
+    stays = np.bincount(account) > 0
+    stays[departing] = False
+    staying = np.flatnonzero(stays)
     sampled = [
         _sample(kind.astype(np.int64), MAX_SCORED_ACCOUNTS, rng) for kind in (departing, staying)
     ]
@@ -611,7 +627,7 @@ def score_ranking(risk: Floats, outcome: Bools, account: npt.NDArray[np.integer]
     grade = safest[rows]
     if len(everyone) > CLASSES:
         riskier = np.cumsum(everyone) - everyone
-        grade = (riskier[grade] * CLASSES / len(risk)).astype(np.int64)
+        grade = (riskier[grade] * CLASSES / len(account)).astype(np.int64)
     classes = int(grade.max()) + 1
     cell = row[account[rows]] * classes + grade
     times = rng.poisson(1.0, (RESAMPLES, len(kept))) * weight
@@ -629,7 +645,7 @@ def score_ranking(risk: Floats, outcome: Bools, account: npt.NDArray[np.integer]
         auc_low=auc_low,
         auc_high=auc_high,
         auc_deviation=float(np.nanstd(drawn[0])),
-        precision=float(recall[0]) * int(outcome.sum()) / (TOP_SHARE * len(risk)),
+        precision=float(recall[0]) * int(outcome.sum()) / (TOP_SHARE * len(account)),
         recall=float(recall[0]),
         lift=float(recall[0]) / TOP_SHARE,
         lift_low=recall_low / TOP_SHARE,

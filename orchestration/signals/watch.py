@@ -15,7 +15,10 @@ import polars as pl
 
 from orchestration.signals.facts import (
     DAYS,
+    LEVELS,
+    MOVERS,
     Block,
+    Cells,
     Entity,
     Facts,
     Fleet,
@@ -24,8 +27,8 @@ from orchestration.signals.facts import (
     levels_at,
     user_facts,
 )
-from orchestration.signals.flags import RULES, Rule, RuleDial
-from orchestration.signals.history import SEVERITIES, Episodes, Persistence, follow
+from orchestration.signals.flags import RULES, Rule, RuleDial, roots
+from orchestration.signals.history import SEVERITIES, Bools, Episodes, Persistence, follow
 
 OPEN_RISKS = "open_risk_level"
 """The fact that only other rules can tell."""
@@ -38,8 +41,9 @@ class Watched:
     Attributes:
         rule: The rule.
         dial: Its row of `flag_rules.csv`.
-        opened: One row per flag: the entity's keys, the facts of the day on which it opened,
-            `opened_date`, `closed_date` (null: open), `days_open`, `relapse_count`, `severity`.
+        opened: One row per flag: the entity's keys, of the facts of the day on which it opened
+            those that the rule shows, `opened_date`, `closed_date` (null: open), `days_open`,
+            `relapse_count`, `severity`.
         level: Per day and entity 0 where no flag is open, else its severity's index plus 1.
     """
 
@@ -69,8 +73,8 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
         if dial.is_enabled and RULES[dial.flag_key].entity == entity
     ]
     # Rules about open risks come last; they see what the others found.
-    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in _look(rule, dial).asks]
-    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in _look(rule, dial).asks]
+    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in rule.judged]
+    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in rule.judged]
     followed = _follow(block, fleet, facts, first)
     if entity == "account":
         levels = [level for rule, _, _, level in followed if rule.kind == "risk"]
@@ -86,11 +90,13 @@ Followed = tuple[Rule, RuleDial, Episodes, npt.NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A rule with its thresholds: when it holds, whom it is about, which facts both ask for."""
+    """A rule with its thresholds, as `flags.Finding` says it; null counts as no."""
 
     holds: pl.Expr
+    rest: pl.Expr | None
     applies: pl.Expr
     asks: frozenset[str]
+    asks_rest: frozenset[str]
 
 
 def _look(rule: Rule, dial: RuleDial) -> _Look:
@@ -101,9 +107,13 @@ def _look(rule: Rule, dial: RuleDial) -> _Look:
 def _look_with(key: str, given: tuple[tuple[str, float], ...]) -> _Look:
     """Once for all blocks: to make expressions costs more than to look at a small block."""
     finding = RULES[key].judge(dict(given))
-    holds, applies = (look.fill_null(value=False) for look in (finding.condition, finding.scope))
-    asks = frozenset((*holds.meta.root_names(), *applies.meta.root_names()))
-    return _Look(holds, applies, asks)
+    return _Look(
+        holds=(finding.scope & finding.first).fill_null(value=False),
+        rest=None if finding.rest is None else finding.rest.fill_null(value=False).alias(key),
+        applies=finding.scope.fill_null(value=False),
+        asks=roots(finding.scope, finding.first),
+        asks_rest=frozenset() if finding.rest is None else roots(finding.rest),
+    )
 
 
 def _follow(
@@ -120,43 +130,67 @@ def _follow(
     truths = query.collect()
     never = np.zeros(block.span.count, dtype=bool)
     followed = []
-    for rule, dial, _ in looks:
+    for rule, dial, look in looks:
         holds, applies = (
-            truths[f"{rule.key}:{part}"].to_numpy().reshape(len(never), -1)
+            truths[f"{rule.key}:{part}"].to_numpy(writable=True).reshape(len(never), -1)
             for part in ("holds", "applies")
         )
+        if look.rest is not None:
+            _leave_out(holds, look.rest, look.asks_rest, facts)
         suspended = fleet.is_suspended if rule.rests_on_usage else never
         persistence = Persistence.of(rule.given(dial), dial.severity)
         followed.append((rule, dial, *follow(holds, applies, suspended, persistence)))
     return followed
 
 
+def _leave_out(holds: Bools, rest: pl.Expr, asks: Iterable[str], facts: Facts) -> None:
+    """Of the cells that hold so far, keep those where the rest is true as well."""
+    cells = np.flatnonzero(holds)
+    if len(cells):
+        is_true = frame_at(facts, asks, np.divmod(cells, holds.shape[1])).select(rest)
+        holds.ravel()[cells] = is_true.to_series().to_numpy()
+
+
 def _opened(
     block: Block, facts: Facts, followed: Sequence[Followed], entity: Entity
 ) -> list[Watched]:
     """Add what was known on the days on which flags opened."""
-    if not followed:
-        return []
     keys = block.keys if entity == "account" else block.users.keys
-    day, who, closed, days_open, relapses, severity = (
-        np.concatenate([getattr(episodes, name) for _, _, episodes, _ in followed])
-        for name in ("opened", "entity", "closed", "open_days", "relapses", "severity")
-    )
-    parts = [keys[who], frame_at(facts, DAYS[entity], (day, who))]
-    if entity == "account":
-        parts.append(levels_at(block, day, who))
-    opened = pl.concat(parts, how="horizontal").with_columns(
-        opened_date="as_of_date",
-        closed_date=_dates(block, closed),
-        days_open=pl.Series(days_open),
-        relapse_count=pl.Series(relapses),
-        severity=pl.Series(np.array(SEVERITIES)[severity], dtype=pl.String),
-    )
-    ends = np.cumsum([len(episodes.opened) for _, _, episodes, _ in followed]).tolist()
     return [
-        Watched(rule, dial, opened[start:end], level)
-        for (rule, dial, _, level), start, end in zip(followed, [0, *ends], ends, strict=False)
+        Watched(
+            rule,
+            dial,
+            pl.concat(
+                [
+                    keys[episodes.entity],
+                    *_shown(block, facts, rule, (episodes.opened, episodes.entity)),
+                    pl.DataFrame(
+                        {
+                            "opened_date": _dates(block, episodes.opened),
+                            "closed_date": _dates(block, episodes.closed),
+                            "days_open": episodes.open_days,
+                            "relapse_count": episodes.relapses,
+                            "severity": pl.Series(
+                                np.array(SEVERITIES)[episodes.severity], dtype=pl.String
+                            ),
+                        }
+                    ),
+                ],
+                how="horizontal",
+            ),
+            level,
+        )
+        for rule, dial, episodes, level in followed
     ]
+
+
+def _shown(block: Block, facts: Facts, rule: Rule, at: Cells) -> list[pl.DataFrame]:
+    """What the rule shows of the days on which its flags opened; movers need the level's weeks."""
+    names = [name for name in DAYS[rule.entity] if name in rule.shown or name == "as_of_date"]
+    parts = [frame_at(facts, names, at)]
+    if any(name in rule.shown for name in (*LEVELS, *MOVERS)):
+        parts.append(levels_at(block, *at))
+    return parts
 
 
 def _dates(block: Block, days: npt.NDArray[Any]) -> pl.Series:
