@@ -1,5 +1,5 @@
--- One row per track call that this run judged or attributed anew, as it was (change -1) and as it is
--- (change 1).
+-- One row per track call that this run judged or attributed anew, as it was (delta -1) and as it
+-- is (delta 1).
 {%- set everything = owned_tracks(ref('int_tracks_screened'), ref('int_resolved_events')) %}
 with
 
@@ -49,14 +49,14 @@ changes as (
 
     {%- if restating() %}
 
-    select *, -1 as change from before
+    select *, -1 as delta from before
 
     union all
 
-    select *, 1 as change from now
+    select *, 1 as delta from now
     {%- else %}
 
-    select *, 1 as change from now where false
+    select *, 1 as delta from now where false
     {%- endif %}
 
 )

@@ -1,5 +1,5 @@
--- One row per load, event name, fate (of kept calls: counted or anonymous), lateness, what is missing
--- and day of track calls. A run adds and takes away what it judged or attributed anew.
+-- One row per load, event name, fate (of kept calls: counted or anonymous), lateness, what is
+-- missing and day of track calls. A run adds and takes away what it judged or attributed anew.
 {{ config(materialized='incremental') }}
 {%- set everything = owned_tracks(ref('int_tracks_screened'), ref('int_resolved_events')) %}
 {%- set keys = [
@@ -16,7 +16,7 @@ tracks as (
 
     {%- else %}
 
-    select *, 1 as change from ({{ everything }}) as owned
+    select *, 1 as delta from ({{ everything }}) as judged
     {%- endif %}
 
 ),
@@ -37,14 +37,14 @@ told as (
         key_set is null as is_unmapped,
         has_bad_properties,
         event_date,
-        change
+        delta
     from tracks
 
 ),
 
 counts as (
 
-    select {{ keys }}, sum(change) as event_count
+    select {{ keys }}, sum(delta) as event_count
     from told
     group by {{ keys }}
     {%- if restating() %}

@@ -15,7 +15,7 @@ cells as (
     select account_id, event_date
     from changes
     group by account_id, event_date, event_number, user_id, key_set
-    having sum(change) <> 0
+    having sum(delta) <> 0
 
 ),
 

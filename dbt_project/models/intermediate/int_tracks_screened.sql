@@ -5,10 +5,9 @@
     meta={'restated_by': 'int_restated_events', 'restated_on': ['event_number']}
 ) }}
 {#- Of all tracks no common table expression: what several read would be written down whole. -#}
-{%- set all_tracks -%}
-    (select *, {{ event_number('event_id') }} as event_number from {{ ref('stg_tracks') }})
-{%- endset %}
-{%- set tracks = 'tracks_to_judge' if restating() else all_tracks %}
+{%- set all_tracks = '(select *, ' ~ event_number('event_id') ~ ' as event_number from '
+    ~ ref('stg_tracks') ~ ') as tracks' %}
+{%- set tracks = 'tracks_to_judge as tracks' if restating() else all_tracks %}
 {%- set columns = [
     'event_number', 'user_id', 'anonymous_id', 'account_id', 'load_id', 'row_position',
     'event_name', 'properties', 'event_at', 'received_at', 'event_date',
@@ -20,12 +19,12 @@ with
 
 tracks_to_judge as (
 
-    select * from {{ all_tracks }} as delivered where {{ was_delivered('load_id') }}
+    select * from {{ all_tracks }} where {{ was_delivered('load_id') }}
 
     union all
 
     select *
-    from {{ all_tracks }} as known
+    from {{ all_tracks }}
     where
         not {{ was_delivered('load_id') }}
         and row_position in (select row_position from {{ superseded('int_tracks_screened') }})
@@ -49,7 +48,7 @@ tracked_events as (
 copied as (
 
     select event_number
-    from {{ tracks }} as tracks
+    from {{ tracks }}
     group by 1
     having count(event_number) > 1
 
@@ -75,7 +74,7 @@ copied as (
             *,
             {{ track_quarantine_reason() }} as quarantine_reason,
             {{ reporting_date('event_at') }} as event_date
-        from {{ tracks }} as tracks
+        from {{ tracks }}
         where {{ condition }} (select event_number from copied)
     ) as dated
 
@@ -145,7 +144,7 @@ conditional_tracks as (
     select distinct
         tracks.event_name,
         coalesce(tracks.properties, '') as properties
-    from {{ tracks }} as tracks
+    from {{ tracks }}
     inner join names on tracks.event_name = names.event_name
     where names.has_condition
 

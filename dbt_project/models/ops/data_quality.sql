@@ -8,7 +8,7 @@
     'late_1_to_7_days': (1, 7), 'late_8_to_30_days': (8, 30),
     'late_31_to_90_days': (31, 90), 'late_over_90_days': (91, 2147483647),
 } %}
-{%- set counts = {'received': 'true'} %}
+{%- set counts = {} %}
 {%- for fate in [
     'counted', 'duplicate', 'missing_id', 'missing_event', 'bad_timestamp', 'no_identity',
     'excluded', 'anonymous', 'waiting',
@@ -52,9 +52,9 @@ counted as (
 
     select
         {%- for name, condition in counts.items() %}
-        cast(coalesce(sum(case when {{ condition }} then event_count end), 0) as bigint)
-            as {{ name }}_count{{ ',' if not loop.last }}
+        {{ total('event_count', condition) }} as {{ name }}_count,
         {%- endfor %}
+        {{ total('event_count', 'true') }} as received_count
     from tallies
 
 ),

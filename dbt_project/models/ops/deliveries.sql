@@ -3,7 +3,10 @@ with
 
 tallies as (
 
-    select * from {{ ref('int_event_tallies') }}
+    select
+        *,
+        fate in ('missing_id', 'missing_event', 'bad_timestamp', 'no_identity') as is_quarantined
+    from {{ ref('int_event_tallies') }}
 
 ),
 
@@ -11,20 +14,13 @@ deliveries as (
 
     select
         load_id,
-        cast(sum(event_count) as bigint) as received_count,
-        {%- for name, fates in {
-            'counted': ['counted'],
-            'duplicate': ['duplicate'],
-            'quarantined': ['missing_id', 'missing_event', 'bad_timestamp', 'no_identity'],
-            'excluded': ['excluded'],
-            'anonymous': ['anonymous'],
-            'waiting': ['waiting'],
-        }.items() %}
-        cast(
-            sum(case when fate in ('{{ fates | join("', '") }}') then event_count else 0 end)
-            as bigint
-        ) as {{ name }}_count{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ total('event_count', 'true') }} as received_count,
+        {{ total('event_count', "fate = 'counted'") }} as counted_count,
+        {{ total('event_count', "fate = 'duplicate'") }} as duplicate_count,
+        {{ total('event_count', 'is_quarantined') }} as quarantined_count,
+        {{ total('event_count', "fate = 'excluded'") }} as excluded_count,
+        {{ total('event_count', "fate = 'anonymous'") }} as anonymous_count,
+        {{ total('event_count', "fate = 'waiting'") }} as waiting_count
     from tallies
     group by 1
 
