@@ -1,6 +1,9 @@
 """Use against habit and calendar: small fleets by hand, and nothing of later days."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +127,17 @@ def test_before_the_first_activity_there_is_no_history() -> None:
     assert use.silent_days.tolist() == [[NEVER, NEVER, 0, 1]]
 
 
+def test_single_cells_are_those_of_all_days() -> None:
+    rng = np.random.default_rng(4)
+    users = rng.integers(0, 4, (6, 260)) * (rng.random((6, 260)) < 0.3)
+    users[2] = 0  # never active
+    use = recent_use(fleet(users.tolist(), members=3), full_days(260), at=np.arange(260))
+    day, account = np.divmod(rng.permutation(260 * 6)[:400], 6)
+    few = use.on(day, account)
+    for whole, single in zip(measured(use), measured(few), strict=True):
+        assert np.array_equal(single, whole[account, day], equal_nan=True)
+
+
 def test_dispersion_by_hand() -> None:
     # Squared residuals 9/9, 16/16 and 100/25; one expects less than 5 and is left out. Median 1.
     used, expected = np.array([6.0, 20.0, 35.0, 9.0]), np.array([9.0, 16.0, 25.0, 4.0])
@@ -142,8 +156,8 @@ def test_dispersion_finds_how_bursty_counts_are() -> None:
     assert dispersion(used, expected) == pytest.approx(2.5, rel=0.3)
 
 
-def columns(use: Use) -> list[list[float]]:
-    arrays = [
+def measured(use: Use) -> list[npt.NDArray[Any]]:
+    return [
         use.habit,
         use.active_days,
         use.silent_days,
@@ -153,7 +167,10 @@ def columns(use: Use) -> list[list[float]]:
         *use.expected.values(),
         *use.peers.values(),
     ]
-    return [array.tolist() for array in arrays]
+
+
+def columns(use: Use) -> list[list[float]]:
+    return [array.tolist() for array in measured(use)]
 
 
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 299))
