@@ -604,7 +604,7 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
         ),
         (
             "tracks.csv.gz",
-            gzip.compress(TRACKS_CSV.encode() * 50)[:-20],
+            gzip.compress(TRACKS_CSV.encode() * 50, mtime=0)[:-20],
             "tracks.csv.gz: cannot be read: ",
         ),
         ("tracks.csv.gz", TRACKS_CSV.encode(), "tracks.csv.gz: cannot be read: Not a gzipped file"),
@@ -626,7 +626,7 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
         ),
         (
             "tracks.ndjson.gz",
-            gzip.compress(b'{"id":"e1","timestamp":"2026-03-01"}\n'),
+            gzip.compress(b'{"id":"e1","timestamp":"2026-03-01"}\n', mtime=0),
             (
                 "tracks.ndjson.gz: table tracks: the required column event is missing; there are "
                 "id, timestamp"
