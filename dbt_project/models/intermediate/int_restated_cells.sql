@@ -2,6 +2,7 @@
 {%- if not restating() %}
 select account_id, event_date from {{ ref('int_event_changes') }} where false
 {%- else %}
+{%- set attributed = ref('int_events_attributed') %}
 with
 
 changes as (
@@ -34,7 +35,7 @@ restated as (
     union
 
     select account_id, event_date
-    from {{ ref('int_events_attributed') }}
+    from {{ attributed }}
     where account_id is not null and event_date >= {{ first_new_day() }}
     {%- endif %}
 
