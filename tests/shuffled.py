@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from orchestration.defs import signals
+from orchestration.signals.churn_risk import ChurnRisk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ class Judged:
             self.built = signals.build_flags(connection, as_of, dials)
         self.checked, self.chosen, self.outcomes, self.span, self.as_of = given["judge_flags"]
         self.ranked = given["tell_churn_risk"][0]
-        self.account_ids = pl.concat([part.account_ids for part in self.ranked]).to_list()
+        self.account_ids = ChurnRisk(self.ranked, self.span).account_ids.to_list()
 
     def shuffled(self, among: Sequence[object], seed: int) -> pl.DataFrame:
         """Deal the outcomes anew between accounts that have the same value in `among`."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestration.signals.facts import trailing
 from orchestration.signals.features import (
     NEVER,
     ONE,
@@ -18,6 +19,7 @@ from orchestration.signals.features import (
     peer_totals,
     peers_calendar,
     recent_use,
+    running_sum,
 )
 
 
@@ -195,3 +197,10 @@ def test_nothing_of_later_days_shows(seed: int, cut: int) -> None:
     assert columns(recent_use(activity, long_calendar, at)) == columns(
         recent_use(short, short_calendar, at)
     )
+
+
+def test_a_window_may_be_longer_than_the_history() -> None:
+    total = running_sum(np.array([[1], [2]]))
+    assert trailing(total, 14).tolist() == [[1], [3]]
+    assert trailing(total, 84, gap=1).tolist() == [[0], [1]]
+    assert trailing(total, 84, gap=28).tolist() == [[0], [0]]

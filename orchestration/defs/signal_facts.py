@@ -113,6 +113,18 @@ NUMBERED = """
     group by plan
 """
 
+VALUE_DAYS = """
+    create or replace temp table signal_value_days as
+    select distinct step_rows.event_key, days.event_date
+    from intermediate.int_step_rows as step_rows
+    inner join (
+        select cast(unnest(generate_series($first_date, $as_of, interval 1 day)) as date)
+            as event_date
+    ) as days
+        on days.event_date between step_rows.valid_from and step_rows.valid_to
+    where step_rows.is_flagship
+"""
+
 PRESENT = """
     select
         date_diff('day', $first_date, daily.date) * $width + signal_accounts.account - $low as cell,
@@ -174,9 +186,8 @@ VALUE_EVENTS = """
     inner join signal_accounts on days.account_id = signal_accounts.account_id
     where days.event_date between $first_date and $as_of
         and signal_accounts.account >= $low and signal_accounts.account < $high
-        and days.event_key in (
-            select event_key from intermediate.int_step_rows
-            where is_flagship and days.event_date between valid_from and valid_to
+        and (days.event_key, days.event_date) in (
+            select (event_key, event_date) from signal_value_days
         )
 """
 
@@ -646,6 +657,13 @@ class FactReader:
         ).fetchall()[0]
         self.span = Span(first_date or as_of, (as_of - (first_date or as_of)).days + 1)
         self.as_of = as_of
+        connection.execute(VALUE_DAYS, {"first_date": self.span.first_date, "as_of": as_of})
+        self.first_seen = self._read(
+            """
+            select date_diff('day', $first_date, first_seen_date) as first_seen
+            from signal_accounts order by account
+            """
+        )["first_seen"]
         (self.plan_count,) = connection.execute("select 1 + count(*) from signal_plans").fetchall()[
             0
         ]
@@ -659,13 +677,22 @@ class FactReader:
         present: deque[Presence] = deque()
 
         def read() -> Iterator[Presence]:
-            for low, high in list(self._ranges()) or [(0, 0)]:
+            for low, high in ranges:
                 present.append(self._presence(low, high))
-                yield from self._parts(present[-1])
+                yield from parts(low, high, present[-1])
 
-        calendar = calendar_of(in_turn(partial(Presence.totals, plans=self.plan_count), read()))
-        parts = (part for some in present for part in self._parts(some))
-        measured = in_turn(partial(residuals, calendar=calendar), parts)
+        def parts(low: int, high: int, some: Presence) -> Iterator[Presence]:
+            return starmap(some.part, self._parts(low, high))
+
+        ranges = list(self._ranges()) or [(0, 0)]
+        total = partial(Presence.totals, plans=self.plan_count, days=self.span.count)
+        calendar = calendar_of(in_turn(total, read()))
+        again = (
+            part
+            for (low, high), some in zip(ranges, present, strict=True)
+            for part in parts(low, high, some)
+        )
+        measured = in_turn(partial(residuals, calendar=calendar), again)
         is_suspended = np.zeros(self.span.count, dtype=bool)
         is_suspended[self._read(COLLAPSES)["day"]] = True
         thin = self._matrices(USER_BENCHMARKS, 1, {"is_thin": (bool, True)})["is_thin"]
@@ -689,8 +716,8 @@ class FactReader:
         """
         for low, high in self._ranges():
             block = self._block(low, high, present.popleft())
-            for accounts in self._slices(high - low):
-                yield block.part(accounts)
+            for accounts, first in self._parts(low, high):
+                yield block.part(accounts, first)
 
     def outcomes(self) -> pl.DataFrame:
         """Read what became of the accounts: `account`, `day` and `outcome`."""
@@ -707,7 +734,7 @@ class FactReader:
         days = ranked_days(self.span)
         checks = check_days(self.span)
         # Also accounts that come later: they are in the blocks, and have used nothing.
-        (accounts,) = self.connection.execute("select count(*) from signal_accounts").fetchall()[0]
+        accounts = len(self.first_seen)
         first_check = (-int(self.span.dates[0]) - CHECK_WEEKDAY) % WEEK_DAYS
         rows = self._read(
             FEATURE_WEEKS,
@@ -749,13 +776,22 @@ class FactReader:
         if low < len(users):
             yield low, len(users)
 
-    def _slices(self, accounts: int) -> Iterator[slice]:
-        step = max(1, PART_CELLS // self.span.count)
-        for start in range(0, max(accounts, 1), step):
-            yield slice(start, min(start + step, accounts))
+    def _parts(self, low: int, high: int) -> Iterator[tuple[Array, int]]:
+        """Cut a block's accounts into parts, those that came first together.
 
-    def _parts(self, present: Presence) -> Iterator[Presence]:
-        return map(present.part, self._slices(present.status.shape[1]))
+        Yields:
+            Their places in the block, and the first day on which any of them was seen.
+        """
+        seen = self.first_seen[low:high]
+        places = np.argsort(seen, kind="stable")
+        while True:
+            # Who is seen first after the as-of date has nothing to show.
+            first = int(min([*seen[places[:1]], self.span.count - 1]))
+            most = max(1, PART_CELLS // (self.span.count - first))
+            yield np.sort(places[:most]), first
+            places = places[most:]
+            if not len(places):
+                return
 
     def _bound(self, query: str, values: Mapping[str, Any]) -> duckdb.DuckDBPyRelation:
         wanted = {"first_date": self.span.first_date, "as_of": self.as_of, **values}
@@ -843,18 +879,19 @@ class FactReader:
         seats = self._carried(
             self._read(CONTRACTS, **bounds, trait="seats", none=UNKNOWN), accounts, UNKNOWN
         )
-        known = self.connection.execute(
+        keys = self.connection.sql(
             """
-            select account_id, date_diff('day', $first_date, first_seen_date) as first_seen
-            from signal_accounts where account >= $low and account < $high order by account
+            select account_id from signal_accounts
+            where account >= $low and account < $high order by account
             """,
-            {"first_date": self.span.first_date, **bounds},
-        ).fetchall()
+            params=bounds,
+        ).pl()
         users = self._users(low, high)
         return Block(
             presence=presence,
-            keys=pl.DataFrame({"account_id": [row[0] for row in known]}, schema=["account_id"]),
-            first_seen=np.array([row[1] for row in known], dtype=np.int32),
+            account=np.arange(low, high),
+            keys=keys,
+            first_seen=self.first_seen[low:high],
             points=users.per_account(np.add, users.points, accounts),
             value_events=self._added(VALUE_EVENTS, accounts, "value_events", **bounds),
             numbers=numbers | {"seat_count": seats},

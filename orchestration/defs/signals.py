@@ -4,7 +4,6 @@ What belongs here: which facts are read, how a table is written, and its check. 
 stands in `orchestration.signals`.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -19,7 +18,7 @@ from orchestration.defs.signal_facts import READS, FactReader, in_turn
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
 from orchestration.signals.churn_risk import Ranked, look, tell_churn_risk
-from orchestration.signals.facts import Array, Block, Entity, Presence
+from orchestration.signals.facts import Block, Entity
 from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
 from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, judge_flags
@@ -135,20 +134,22 @@ def build_flags(
     checked: list[Checked] = []
     ranked: list[Ranked] = []
 
-    def examine(part: tuple[Block, Array]) -> tuple[Checked, Ranked, list[Watched]]:
-        block, feature_counts = part
+    feature_counts = reader.feature_counts()
+
+    def examine(block: Block) -> tuple[Checked, Ranked, list[Watched]]:
+        known = fleet.last(block.span.count)
         followed = [
             watched
             for entity in ENTITIES
-            for watched in watch(block, fleet, entity, dials.flag_rules)
+            for watched in watch(block, known, entity, dials.flag_rules)
         ]
         return (
             check(block, followed),
-            look(block, fleet, feature_counts),
+            look(block, known, feature_counts[block.account]),
             [watched.without_days() for watched in followed],
         )
 
-    for shown, measured, followed in in_turn(examine, _with_features(reader, present)):
+    for shown, measured, followed in in_turn(examine, reader.blocks(present)):
         checked.append(shown)
         ranked.append(measured)
         for watched in followed:
@@ -197,14 +198,6 @@ def build_flags(
         .sort(*table.key)
         for entity, table in (("account", tables.ACCOUNT_FLAGS), ("user", tables.USER_FLAGS))
     }
-
-
-def _with_features(reader: FactReader, present: deque[Presence]) -> Iterator[tuple[Block, Array]]:
-    """Blocks of accounts, each with how many features its accounts used."""
-    feature_counts = reader.feature_counts()
-    for block in reader.blocks(present):
-        yield block, feature_counts[: block.keys.height]
-        feature_counts = feature_counts[block.keys.height :]
 
 
 def _history(

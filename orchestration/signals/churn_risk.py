@@ -33,7 +33,7 @@ from orchestration.signals.ranking import (
     stable_folds,
     told_facts,
 )
-from orchestration.signals.track_record import OUTCOMES, can_leave, check_days
+from orchestration.signals.track_record import OUTCOMES, can_leave, check_days, gathered
 
 Array = npt.NDArray[np.integer]
 Bools = npt.NDArray[np.bool_]
@@ -52,6 +52,7 @@ class Ranked:
     """What a block's accounts show on the ranked days, arrays of shape (accounts, ranked days).
 
     Attributes:
+        account: Number of each account in the fleet.
         account_ids: One per row.
         own: The model's features without their peers, shape (accounts, ranked days, features).
         at_risk: The account could leave, see `can_leave`.
@@ -61,6 +62,7 @@ class Ranked:
         facts: What reasons tell, of the last day.
     """
 
+    account: Array
     account_ids: pl.Series
     own: Inputs
     at_risk: Bools
@@ -76,7 +78,8 @@ def look(block: Block, fleet: Fleet, feature_count: Array) -> Ranked:
     Args:
         block: The accounts.
         fleet: What is the same for everybody.
-        feature_count: Product features used in FEATURE_DAYS, shape (accounts, ranked days).
+        feature_count: Product features used in FEATURE_DAYS, shape (accounts, ranked days); the
+            days of the whole fleet, which end where the block's do.
     """
     days = ranked_days(block.span)
     presence = block.presence
@@ -87,11 +90,12 @@ def look(block: Block, fleet: Fleet, feature_count: Array) -> Ranked:
     measures = Measures(
         use=presence.against(fleet.calendar, days),
         readiness=np.where(readiness == UNKNOWN, np.nan, readiness / MILLIONTHS),
-        feature_count=feature_count,
+        feature_count=feature_count[:, -len(days) :],
         contract_days=dates[days] - since,
         group=presence.plan[days].T,
     )
     return Ranked(
+        account=block.account,
         account_ids=block.keys["account_id"],
         own=own_features(measures),
         at_risk=can_leave(block, days),
@@ -106,23 +110,26 @@ class ChurnRisk:
     """The whole fleet on the ranked days.
 
     Args:
-        parts: What `look` gave, in the order of the accounts.
+        parts: What `look` gave.
         span: The days.
     """
 
     def __init__(self, parts: list[Ranked], span: Span) -> None:
         """Hold every account against its peers."""
         self.span = span
-        self.account_ids = pl.concat([part.account_ids for part in parts])
-        self.at_risk = np.concatenate([part.at_risk for part in parts])
-        self.active_days = np.concatenate([part.active_days for part in parts])
-        self.history_days = np.concatenate([part.history_days for part in parts])
-        group = np.concatenate([part.group for part in parts])
+        days = ranked_days(span)
+
+        def whole(name: str) -> npt.NDArray[Any]:
+            return gathered(((part.account, getattr(part, name)) for part in parts), len(days))
+
+        order = np.argsort(np.concatenate([part.account for part in parts]))
+        self.account_ids = pl.concat([part.account_ids for part in parts])[order]
+        self.facts = pl.concat([part.facts for part in parts])[order]
+        self.at_risk, self.active_days = whole("at_risk"), whole("active_days")
+        self.history_days = whole("history_days")
         peers = self.at_risk & (self.history_days >= MIN_HISTORY_DAYS)
-        own = np.concatenate([part.own for part in parts])
-        self.features = against_peers(own, peers, group)
-        self.facts = pl.concat([part.facts for part in parts])
-        self.is_check = np.isin(ranked_days(span), check_days(span))
+        self.features = against_peers(whole("own"), peers, whole("group"))
+        self.is_check = np.isin(days, check_days(span))
 
     def history(self, outcomes: pl.DataFrame) -> History:
         """Say which checks were followed by a departure.
@@ -170,7 +177,7 @@ def tell_churn_risk(
     """Rank the accounts, and say how good that ranking was.
 
     Args:
-        parts: What `look` gave, in the order of the accounts.
+        parts: What `look` gave.
         outcomes: `account` (number), `day` (index) and `outcome` (of OUTCOMES).
         span: The days.
         as_of: The last day.

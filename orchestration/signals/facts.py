@@ -10,7 +10,7 @@ holds some accounts and all of their users; how accounts are cut into blocks cha
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache, cached_property, partial
 from itertools import pairwise
@@ -219,6 +219,10 @@ class Span:
         """The date of a day by its index."""
         return self.first_date + timedelta(days=day)
 
+    def since(self, day: int) -> "Span":
+        """The same without the days before one."""
+        return Span(self.date_of(day), self.count - day)
+
 
 @dataclass(frozen=True)
 class Presence:
@@ -249,9 +253,14 @@ class Presence:
         live: Array = IS_LIVE[self.status]
         return live
 
-    def totals(self, plans: int) -> PeerTotals:
-        """Sum what the accounts add to the calendar of each plan."""
-        return peer_totals(self._activity(self.plan), plans)
+    def totals(self, plans: int, days: int) -> PeerTotals:
+        """Sum what the accounts add to the calendar of each plan.
+
+        Args:
+            plans: How many there are.
+            days: Of the whole fleet, which ends on the same day.
+        """
+        return peer_totals(self._activity(self.plan), plans, days)
 
     def against(self, calendar: Array, at: Array | None = None) -> Use:
         """Measure recent use against habit and calendar.
@@ -275,14 +284,14 @@ class Presence:
             group=group.T,
         )
 
-    def part(self, accounts: slice) -> "Presence":
-        """Some of the accounts."""
+    def part(self, accounts: Array, first: int) -> "Presence":
+        """Some of the accounts, from one day on; see `Block.part`."""
         return Presence(
-            span=self.span,
-            active_users=self.active_users[:, accounts],
-            members=self.members[:, accounts],
-            status=self.status[:, accounts],
-            plan=self.plan[:, accounts],
+            span=self.span.since(first),
+            active_users=self.active_users[first:].take(accounts, axis=1),
+            members=self.members[first:].take(accounts, axis=1),
+            status=self.status[first:].take(accounts, axis=1),
+            plan=self.plan[first:].take(accounts, axis=1),
         )
 
 
@@ -330,17 +339,17 @@ class Users:
         """
         return combined(combine, values, self.account, accounts)
 
-    def of(self, accounts: slice) -> "Users":
-        """The users of some of the block's accounts."""
-        first, last = np.searchsorted(self.account, (accounts.start, accounts.stop)).tolist()
+    def part(self, accounts: Array, first: int) -> "Users":
+        """The users of some of the block's accounts, from one day on; see `Block.part`."""
+        users = np.flatnonzero(np.isin(self.account, accounts))
         return Users(
-            keys=self.keys[first:last],
-            account=self.account[first:last] - accounts.start,
-            first_seen=self.first_seen[first:last],
-            points=self.points[:, first:last],
-            scored=self.scored[:, first:last],
-            score=self.score[:, first:last],
-            completed_units=self.completed_units[:, first:last],
+            keys=self.keys[users],
+            account=np.searchsorted(accounts, self.account[users]),
+            first_seen=self.first_seen[users] - first,
+            points=self.points[first:].take(users, axis=1),
+            scored=self.scored[first:].take(users, axis=1),
+            score=self.score[first:].take(users, axis=1),
+            completed_units=self.completed_units[first:].take(users, axis=1),
         )
 
 
@@ -350,6 +359,7 @@ class Block:
 
     Attributes:
         presence: Who uses the product.
+        account: Number of each account in the fleet.
         keys: account_id, one row per account.
         first_seen: Index of the day on which each account was first seen.
         points: Whole ten-thousandths of the default model's points of each day.
@@ -363,6 +373,7 @@ class Block:
     """
 
     presence: Presence
+    account: Array
     keys: pl.DataFrame
     first_seen: Array
     points: Array
@@ -384,20 +395,30 @@ class Block:
         """The points before each day, and all of them, shape (days + 1, accounts)."""
         return running_sum(self.points)
 
-    def part(self, accounts: slice) -> "Block":
-        """Some of the accounts with their users."""
+    def part(self, accounts: Array, first: int) -> "Block":
+        """Some of the accounts with their users, from one day on.
+
+        Args:
+            accounts: Their places in this block, ascending.
+            first: Index of a day before which none of them was seen, so that nothing is left out.
+        """
+
+        def of(values: Array) -> Array:
+            return values[first:].take(accounts, axis=1)
+
         return Block(
-            presence=self.presence.part(accounts),
+            presence=self.presence.part(accounts, first),
+            account=self.account[accounts],
             keys=self.keys[accounts],
-            first_seen=self.first_seen[accounts],
-            points=self.points[:, accounts],
-            value_events=self.value_events[:, accounts],
-            numbers={name: values[:, accounts] for name, values in self.numbers.items()},
-            dates={name: values[:, accounts] for name, values in self.dates.items()},
-            is_benchmark_thin=self.is_benchmark_thin[:, accounts],
-            flagship_rates=self.flagship_rates[:, :, accounts],
-            user_step_units=self.user_step_units[:, accounts],
-            users=self.users.of(accounts),
+            first_seen=self.first_seen[accounts] - first,
+            points=of(self.points),
+            value_events=of(self.value_events),
+            numbers={name: of(values) for name, values in self.numbers.items()},
+            dates={name: of(values) for name, values in self.dates.items()},
+            is_benchmark_thin=of(self.is_benchmark_thin),
+            flagship_rates=self.flagship_rates[:, first:].take(accounts, axis=2),
+            user_step_units=of(self.user_step_units),
+            users=self.users.part(accounts, first),
         )
 
 
@@ -419,6 +440,16 @@ class Fleet:
     calendar: Array
     overdispersion: Floats
 
+    def last(self, days: int) -> "Fleet":
+        """The same of the last days alone."""
+        return replace(
+            self,
+            is_suspended=self.is_suspended[-days:],
+            is_user_benchmark_thin=self.is_user_benchmark_thin[-days:],
+            calendar=self.calendar[:, -days:],
+            overdispersion=self.overdispersion[-days:],
+        )
+
 
 def calendar_of(totals: Iterable[PeerTotals]) -> Array:
     """Say for every plan and day which share of the peers' members was active.
@@ -438,20 +469,20 @@ def residuals(part: Presence, calendar: Array) -> Array:
 
     Args:
         part: Some accounts.
-        calendar: As `calendar_of` gives it.
+        calendar: As `calendar_of` gives it; its days end where the part's do.
 
     Returns:
-        Shape (days, CLASSES), which adds up over the fleet: how many accounts have a
-        (used - expected)² / expected of that class (5 % wide), over 28 days, of those that are
+        Shape (days of the calendar, CLASSES), which adds up over the fleet: how many accounts have
+        a (used - expected)² / expected of that class (5 % wide), over 28 days, of those that are
         expected to use anything.
     """
-    days = calendar.shape[1]
-    use = part.against(calendar)
+    days, own = calendar.shape[1], part.span.count
+    use = part.against(calendar[:, -own:])
     expected, used = use.expected[HABIT_GAP_DAYS].T, use.used[HABIT_GAP_DAYS].T
     counted = part.is_live & part.has_begun & (expected >= MIN_EXPECTED_USE)
     residual = np.square(used - expected)[counted] / expected[counted]
     place = np.ceil(np.log(np.maximum(residual, LEAST_RESIDUAL) / LEAST_RESIDUAL) / STEP)
-    day = np.broadcast_to(np.arange(days)[:, None], counted.shape)[counted]
+    day = np.broadcast_to(np.arange(days - own, days)[:, None], counted.shape)[counted]
     cell = day * CLASSES + np.minimum(place.astype(np.int64), CLASSES - 1)
     return np.bincount(cell, minlength=days * CLASSES).reshape(days, CLASSES)
 
@@ -535,7 +566,7 @@ def trailing(total: Array, days: int, gap: int = 0, at: Cells = ALL_CELLS) -> Ar
         picked: Array = total[end, entity] - total[np.maximum(end - days, 0), entity]
         return picked
     summed = np.zeros_like(total[1:])
-    summed[gap:] = total[1 : len(total) - gap]
+    summed[gap:] = total[1 : max(len(total) - gap, 1)]
     summed[gap + days :] -= total[1 : max(len(total) - gap - days, 1)]
     return summed
 

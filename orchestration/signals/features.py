@@ -292,21 +292,23 @@ class Use:
         return shortfall
 
 
-def peer_totals(activity: Activity, groups: int) -> PeerTotals:
+def peer_totals(activity: Activity, groups: int, days: int | None = None) -> PeerTotals:
     """Sum the shares of active members over live accounts.
 
     Args:
-        activity: Some or all accounts of the fleet.
+        activity: Some or all accounts of the fleet, maybe without their first days.
         groups: How many peer groups there are in the whole fleet.
+        days: How many days it has, if more; they end where the activity's do.
 
     Returns:
         Totals of these accounts, shape (groups, days).
     """
-    days = activity.active_users.shape[1]
+    own = activity.active_users.shape[1]
+    days = days or own
     live = activity.is_live.T
     members = np.maximum(activity.members.T[live], 1)
     units = activity.active_users.T[live].astype(np.int64) * ONE // members
-    day = np.broadcast_to(np.arange(days)[:, None], live.shape)[live]
+    day = np.broadcast_to(np.arange(days - own, days)[:, None], live.shape)[live]
     cell = activity.group.T[live].astype(np.int64) * days + day
     # Float weights: exact below 2**53, that is for up to 9 billion accounts.
     share, count = (

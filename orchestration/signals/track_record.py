@@ -75,10 +75,12 @@ class Checked:
     """What a block's checks showed, arrays of shape (accounts, checks).
 
     Attributes:
+        account: Number of each account in the fleet.
         at_risk: The account could still leave.
         flagged: By rule, whether a flag was open; one of a user counts for the account.
     """
 
+    account: npt.NDArray[np.integer]
     at_risk: Bools
     flagged: Mapping[str, Bools]
 
@@ -92,7 +94,28 @@ def check(block: Block, watched: Iterable[Watched]) -> Checked:
         if found.rule.entity == "user":
             is_open = block.users.per_account(np.logical_or, is_open, block.keys.height)
         flagged[found.rule.key] = is_open.T
-    return Checked(at_risk=can_leave(block, days), flagged=flagged)
+    return Checked(account=block.account, at_risk=can_leave(block, days), flagged=flagged)
+
+
+def gathered(
+    parts: Iterable[tuple[npt.NDArray[np.integer], npt.NDArray[Any]]], days: int
+) -> npt.NDArray[Any]:
+    """Put what was found in parts of the fleet side by side, each account in its row.
+
+    Args:
+        parts: Numbers of all accounts, part by part, each with its values of shape
+            (accounts, days, ...); the days may begin late, and all end together.
+        days: How many there are at most.
+
+    Returns:
+        Shape (all accounts, days, ...); 0 before a part's own days.
+    """
+    accounts, values = zip(*parts, strict=True)
+    shape = (sum(map(len, accounts)), days, *values[0].shape[2:])
+    whole = np.zeros(shape, dtype=values[0].dtype)
+    for account, found in zip(accounts, values, strict=True):
+        whole[account, days - found.shape[1] :] = found
+    return whole
 
 
 def judge_flags(
@@ -105,7 +128,7 @@ def judge_flags(
     """Say how often every rule was right.
 
     Args:
-        checked: Of all blocks, in the order of the accounts.
+        checked: Of all blocks.
         chosen: By flag key its rule and the severity that its dial gives it.
         outcomes: `account` (number), `day` (index) and `outcome` (of OUTCOMES).
         span: The days.
@@ -117,12 +140,12 @@ def judge_flags(
     empty = tables.frame_of(tables.FLAG_PERFORMANCE)
     if not checked:
         return empty
-    at_risk = np.concatenate([part.at_risk for part in checked])
     days = check_days(span)
+    at_risk = gathered(((part.account, part.at_risk) for part in checked), len(days))
     rows = []
     for kind, outcome in OUTCOMES.items():
         flags = {
-            key: np.concatenate([part.flagged[key] for part in checked])
+            key: gathered(((part.account, part.flagged[key]) for part in checked), len(days))
             for key, (rule, _) in chosen.items()
             if rule.kind == kind
         }
