@@ -1,9 +1,9 @@
 -- One row per account: it exists from its first group call or attributed event.
 with
 
-event_days as (
+active_users as (
 
-    select * from {{ ref('int_event_days') }}
+    select * from {{ ref('int_active_users') }}
 
 ),
 
@@ -17,9 +17,9 @@ signs as (
 
     select
         account_id,
-        min(event_date) as first_date,
-        max(event_date) as last_event_date
-    from event_days
+        min(first_event_date) as first_date,
+        max(last_event_date) as last_event_date
+    from active_users
     group by 1
 
     union all

@@ -2,9 +2,9 @@
 {{ config(materialized='incremental') }}
 with
 
-event_days as (
+active_stretches as (
 
-    select * from {{ ref('int_event_days') }}
+    select * from {{ ref('int_active_stretches') }} where user_id is not null
 
 ),
 
@@ -16,9 +16,12 @@ user_accounts as (
 
 signs as (
 
-    select account_id, user_id, event_date as seen_date from event_days where user_id is not null
-    union
-    select account_id, user_id, joined_date as seen_date
+    select account_id, user_id, first_event_date as first_date, last_event_date as last_date
+    from active_stretches
+
+    union all
+
+    select account_id, user_id, joined_date as first_date, joined_date as last_date
     from user_accounts
     where joined_date is not null
 
@@ -28,7 +31,11 @@ compared as (
 
     select
         *,
-        lag(seen_date) over (partition by account_id, user_id order by seen_date) as previous_date
+        max(last_date) over (
+            partition by account_id, user_id
+            order by first_date, last_date
+            rows between unbounded preceding and 1 preceding
+        ) as previous_date
     from signs
 
 ),
@@ -40,12 +47,12 @@ numbered as (
         sum(
             case
                 when previous_date is null then 1
-                when seen_date > {{ days_after('previous_date', var('member_days')) }} then 1
+                when first_date > {{ days_after('previous_date', var('member_days')) }} then 1
                 else 0
             end
         ) over (
             partition by account_id, user_id
-            order by seen_date
+            order by first_date, last_date
             rows between unbounded preceding and current row
         ) as stretch_number
     from compared
@@ -57,9 +64,9 @@ intervals as (
     select
         account_id,
         user_id,
-        min(seen_date) as valid_from,
+        min(first_date) as valid_from,
         least(
-            {{ days_after('max(seen_date)', var('member_days') - 1) }}, {{ as_of_date() }}
+            {{ days_after('max(last_date)', var('member_days') - 1) }}, {{ as_of_date() }}
         ) as valid_to
     from numbered
     group by account_id, user_id, stretch_number

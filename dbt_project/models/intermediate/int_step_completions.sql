@@ -9,9 +9,21 @@ steps as (
 
 ),
 
-met as (
+progress as (
 
-    select * from {{ ref('int_step_met_intervals') }}
+    select * from {{ ref('int_step_progress') }}
+
+),
+
+counts as (
+
+    select * from {{ ref('int_step_counts') }}
+
+),
+
+trait_steps as (
+
+    select * from {{ ref('int_trait_step_intervals') }}
 
 ),
 
@@ -25,10 +37,66 @@ starts as (
 
 ),
 
+range as (
+
+    select {{ each_day(
+        days_after('min(first_date)', '-(select coalesce(max(expires_after_days), 0) from steps)'),
+        as_of_date()
+    ) }} as date_day
+    from starts
+
+),
+
 {%- endif %}
 
--- a step without expiry stays completed; with expiry it holds until expires_after_days after it
--- was last met
+-- stays completed once it was met
+kept as (
+
+    select
+        progress.step_row,
+        progress.account_id,
+        progress.user_id,
+        progress.reached_date as valid_from,
+        {{ as_of_date() }} as valid_to
+    from progress
+    inner join steps on progress.step_row = steps.step_row
+    where steps.expires_after_days is null and progress.reached_date is not null
+
+),
+
+met as (
+
+    select
+        counts.step_row,
+        counts.account_id,
+        counts.user_id,
+        counts.date_day as met_from,
+        counts.date_day as met_to
+    from counts
+    inner join steps on counts.step_row = steps.step_row
+    {%- if restating() %}
+    inner join starts
+        on
+            counts.account_id = starts.account_id
+            and {{ days_after('counts.date_day', 'steps.expires_after_days') }} >= starts.first_date
+    {%- endif %}
+    where
+        counts.is_met
+        and steps.expires_after_days is not null
+        {%- if restating() %}
+        and counts.date_day in (select date_day from range)
+        {%- endif %}
+
+    union all
+
+    select trait_steps.*
+    from trait_steps
+    inner join steps on trait_steps.step_row = steps.step_row
+    where steps.expires_after_days is not null
+
+),
+
+-- holds until expires_after_days after it was last met
 held as (
 
     select
@@ -36,20 +104,12 @@ held as (
         met.account_id,
         met.user_id,
         met.met_from as held_from,
-        case
-            when steps.expires_after_days is null then {{ as_of_date() }}
-            else least(
-                {{ days_after('met.met_to', 'steps.expires_after_days - 1') }}, {{ as_of_date() }}
-            )
-        end as held_to
+        least(
+            {{ days_after('met.met_to', 'steps.expires_after_days - 1') }}, {{ as_of_date() }}
+        ) as held_to
     from met
     inner join steps on met.step_row = steps.step_row
     {%- if restating() %}
-    left join starts on met.account_id = starts.account_id
-    where
-        steps.trait is not null
-        or met.met_from
-        >= {{ days_after('starts.first_date', '-coalesce(steps.expires_after_days, 0)') }}
 
     union
 
@@ -59,15 +119,14 @@ held as (
         known.account_id,
         known.user_id,
         known.valid_from as held_from,
-        case
-            when steps.expires_after_days is null then {{ as_of_date() }}
-            else {{ days_after('starts.first_date', -1) }}
-        end as held_to
+        {{ days_after('starts.first_date', -1) }} as held_to
     from {{ this }} as known
-    inner join steps on known.step_row = steps.step_row and steps.trait is null
+    inner join steps on known.step_row = steps.step_row
     inner join starts on known.account_id = starts.account_id
     where
-        known.valid_from < starts.first_date
+        steps.trait is null
+        and steps.expires_after_days is not null
+        and known.valid_from < starts.first_date
         and known.valid_to >= {{ days_after('starts.first_date', -1) }}
     {%- endif %}
 
@@ -107,6 +166,10 @@ numbered as (
 
 completions as (
 
+    select * from kept
+
+    union all
+
     select
         step_row,
         account_id,
@@ -122,11 +185,15 @@ completions as (
     -- what had ended before stays as it was
     select known.step_row, known.account_id, known.user_id, known.valid_from, known.valid_to
     from {{ this }} as known
-    inner join steps on known.step_row = steps.step_row and steps.trait is null
+    inner join steps on known.step_row = steps.step_row
     left join starts on known.account_id = starts.account_id
     where
-        starts.account_id is null
-        or known.valid_to < {{ days_after('starts.first_date', -1) }}
+        steps.trait is null
+        and steps.expires_after_days is not null
+        and (
+            starts.account_id is null
+            or known.valid_to < {{ days_after('starts.first_date', -1) }}
+        )
     {%- endif %}
 
 )

@@ -30,17 +30,43 @@ starts as (
 
 ),
 
-openings as (
+range as (
+
+    select {{ each_day(
+        days_after('min(first_date)', '-(select coalesce(max(within_days), 0) from steps)'),
+        as_of_date()
+    ) }} as date_day
+    from starts
+
+),
+
+replaced as (
 
     select
-        known.step_row,
-        known.account_id,
-        known.user_id,
-        max_by(known.count_in_window, known.date_day) as count_in_window
-    from {{ this }} as known
-    inner join starts on known.account_id = starts.account_id
-    where known.date_day < starts.first_date
+        step_row,
+        account_id,
+        user_id,
+        min_by(count_in_window - moved, date_day) as count_in_window
+    from {{ superseded('int_step_counts') }}
     group by 1, 2, 3
+
+),
+
+-- the count before the first day that changes; where no row is replaced, that of the last run
+openings as (
+
+    select * from replaced
+
+    union all
+
+    select known.step_row, known.account_id, known.user_id, known.progress_count
+    from {{ left_by_last_run('int_event_step_progress') }} as known
+    left join replaced
+        on
+            known.step_row = replaced.step_row
+            and known.account_id = replaced.account_id
+            and known.user_id = replaced.user_id
+    where replaced.step_row is null
 
 ),
 
@@ -64,13 +90,14 @@ step_days as (
     inner join starts
         on
             event_key_days.account_id = starts.account_id
-            and (
-                {{ days_after('event_key_days.event_date', 'coalesce(steps.within_days, 0)') }}
-                >= starts.first_date
-                or (steps.count_of = 'users' and steps.within_days is null)
-            )
+            and {{ days_after('event_key_days.event_date', 'coalesce(steps.within_days, 0)') }}
+            >= starts.first_date
     {%- endif %}
-    where steps.level = 'account' or event_key_days.user_id is not null
+    where
+        (steps.level = 'account' or event_key_days.user_id is not null)
+        {%- if restating() %}
+        and event_key_days.event_date in (select date_day from range)
+        {%- endif %}
 
 ),
 
@@ -81,12 +108,11 @@ entity_days as (
         account_id,
         user_id,
         count_of,
-        min_count,
         within_days,
         event_date,
         sum(event_count) as event_count
     from step_days
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5, 6
 
 ),
 
@@ -97,7 +123,6 @@ actor_days as (
         account_id,
         user_id,
         actor_id,
-        min_count,
         within_days,
         event_date,
         lag(event_date) over (
@@ -107,7 +132,26 @@ actor_days as (
             partition by step_row, account_id, actor_id order by event_date
         ) as next_date
     from step_days
-    where count_of = 'users' and actor_id is not null
+    where count_of = 'users' and within_days is not null and actor_id is not null
+
+),
+
+-- who counts for ever, from the first event
+actors as (
+
+    select
+        steps.step_row,
+        event_key_days.account_id,
+        event_key_days.user_id as actor_id,
+        case when steps.level = 'user' then event_key_days.user_id else '' end as user_id,
+        min(event_key_days.event_date) as date_day
+    from steps
+    inner join event_key_days on steps.event_key = event_key_days.event_key
+    where
+        steps.count_of = 'users'
+        and steps.within_days is null
+        and event_key_days.user_id is not null
+    group by 1, 2, 3, 4
 
 ),
 
@@ -160,9 +204,18 @@ movements as (
         -1 as moved,
         0 as had_event
     from actor_days
-    where
-        within_days is not null
-        and (next_date is null or next_date >= {{ days_after('event_date', 'within_days') }})
+    where next_date is null or next_date >= {{ days_after('event_date', 'within_days') }}
+
+    union all
+
+    select
+        step_row,
+        account_id,
+        user_id,
+        date_day,
+        1 as moved,
+        0 as had_event
+    from actors
 
 ),
 
@@ -189,6 +242,7 @@ running as (
         step_row,
         account_id,
         user_id,
+        moved,
         sum(moved) over (
             partition by step_row, account_id, user_id
             order by date_day
@@ -202,27 +256,42 @@ running as (
 
 counted as (
 
-    {%- if restating() %}
-
     select
         running.step_row,
         running.account_id,
         running.user_id,
+        running.moved,
+        {%- if restating() %}
         coalesce(openings.count_in_window, 0) + running.count_in_window as count_in_window,
+        {%- else %}
+        running.count_in_window,
+        {%- endif %}
         running.had_event,
         running.date_day
     from running
+    {%- if restating() %}
     left join openings
         on
             running.step_row = openings.step_row
             and running.account_id = openings.account_id
             and running.user_id = openings.user_id
-
-    {%- else %}
-
-    select * from running
     {%- endif %}
+
+),
+
+met as (
+
+    select
+        counted.step_row,
+        counted.account_id,
+        counted.user_id,
+        cast(counted.moved as bigint) as moved,
+        cast(counted.count_in_window as bigint) as count_in_window,
+        counted.had_event and counted.count_in_window >= steps.min_count as is_met,
+        counted.date_day
+    from counted
+    inner join steps on counted.step_row = steps.step_row
 
 )
 
-select * from counted
+select * from met

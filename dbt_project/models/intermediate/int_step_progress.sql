@@ -2,65 +2,36 @@
 -- date.
 with
 
-counts as (
+event_steps as (
 
-    select * from {{ ref('int_step_counts') }}
-
-),
-
-met as (
-
-    select * from {{ ref('int_step_met_intervals') }}
+    select * from {{ ref('int_event_step_progress') }}
 
 ),
 
-steps as (
+trait_steps as (
 
-    select * from {{ ref('int_step_rows') }}
+    select * from {{ ref('int_trait_step_intervals') }}
 
 ),
 
 progress as (
 
-    select
-        step_row,
-        account_id,
-        user_id,
-        max_by(count_in_window, date_day) as progress_count,
-        null as reached_date,
-        null as last_met_date
-    from counts
-    group by 1, 2, 3
+    select * from event_steps
 
     union all
 
-    select
-        met.step_row,
-        met.account_id,
-        met.user_id,
-        -- a trait step counts 1 while it is met
-        max(case when steps.trait is not null and met.met_to = {{ as_of_date() }} then 1 end)
-            as progress_count,
-        min(met.met_from) as reached_date,
-        max(met.met_to) as last_met_date
-    from met
-    inner join steps on met.step_row = steps.step_row
-    group by 1, 2, 3
-
-),
-
-summed as (
-
+    -- a trait step counts 1 while it is met
     select
         step_row,
         account_id,
         user_id,
-        cast(coalesce(max(progress_count), 0) as bigint) as progress_count,
-        max(reached_date) as reached_date,
-        max(last_met_date) as last_met_date
-    from progress
+        cast(max(case when met_to = {{ as_of_date() }} then 1 else 0 end) as bigint)
+            as progress_count,
+        min(met_from) as reached_date,
+        max(met_to) as last_met_date
+    from trait_steps
     group by 1, 2, 3
 
 )
 
-select * from summed
+select * from progress

@@ -1,29 +1,15 @@
 -- One row per account and user ever seen there.
 with
 
-event_days as (
+active as (
 
-    select * from {{ ref('int_event_days') }}
+    select * from {{ ref('int_active_users') }} where user_id is not null
 
 ),
 
 groups as (
 
     select * from {{ ref('int_groups_deduplicated') }}
-
-),
-
-active as (
-
-    select
-        account_id,
-        user_id,
-        sum(event_count) as event_count,
-        min(event_date) as first_event_date,
-        max(event_date) as last_event_date
-    from event_days
-    where user_id is not null
-    group by 1, 2
 
 ),
 

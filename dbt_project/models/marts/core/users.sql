@@ -1,12 +1,6 @@
 -- One row per user: identified by an event, an identify call or a group call.
 with
 
-event_days as (
-
-    select * from {{ ref('int_event_days') }}
-
-),
-
 resolved_events as (
 
     select * from {{ ref('int_resolved_events') }}
@@ -33,9 +27,8 @@ traits as (
 
 signs as (
 
-    select user_id, min(event_date) as first_date, max(event_date) as last_date
-    from event_days
-    where user_id is not null
+    select user_id, min(first_seen_date) as first_date, max(last_seen_date) as last_date
+    from user_accounts
     group by 1
 
     union all
@@ -50,13 +43,6 @@ signs as (
     select user_id, min(row_date) as first_date, max(row_date) as last_date
     from identifies
     where user_id is not null
-    group by 1
-
-    union all
-
-    select user_id, min(joined_date) as first_date, max(joined_date) as last_date
-    from user_accounts
-    where joined_date is not null
     group by 1
 
 ),

@@ -1,17 +1,10 @@
--- One row per step row, entity (user_id empty: the account) and stretch of days on which the step
--- is met (event steps: each day with an event on which it is met).
-{{ config(materialized='view') }} -- a table would repeat int_step_counts
+-- One row per trait step row, entity (user_id empty: the account) and stretch of days on which the
+-- step is met.
 with
 
 steps as (
 
     select * from {{ ref('int_step_rows') }}
-
-),
-
-counts as (
-
-    select * from {{ ref('int_step_counts') }}
 
 ),
 
@@ -34,18 +27,6 @@ account_traits as (
 ),
 
 met as (
-
-    select
-        counts.step_row,
-        counts.account_id,
-        counts.user_id,
-        counts.date_day as met_from,
-        counts.date_day as met_to
-    from counts
-    inner join steps on counts.step_row = steps.step_row
-    where counts.had_event and counts.count_in_window >= steps.min_count
-
-    union all
 
     select
         steps.step_row,
