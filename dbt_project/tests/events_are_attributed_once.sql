@@ -1,11 +1,15 @@
--- One row per day with more, or less, attributed events than kept calls.
+-- One row per day with more, or less, attributed events than kept calls; those that name their user
+-- and account are attributed as they are.
 with
 
 kept as (
 
     select event_date, count(*) as event_count
     from {{ ref('int_tracks_screened') }}
-    where fate = 'kept' {{ and_restated('int_event_changes', ['event_date']) }}
+    where
+        fate = 'kept'
+        and (user_id is null or account_id is null)
+        {{ and_restated('int_event_changes', ['event_date']) }}
     group by 1
 
 ),
@@ -13,7 +17,7 @@ kept as (
 attributed as (
 
     select event_date, count(*) as event_count
-    from {{ ref('int_events_attributed') }}
+    from {{ ref('int_resolved_events') }}
     where true {{ and_restated('int_event_changes', ['event_date']) }}
     group by 1
 

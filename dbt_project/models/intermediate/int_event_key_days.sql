@@ -39,4 +39,5 @@ counted as (
 
 )
 
-select * from counted
+-- by day, so that who asks for some days need not read all
+select * from counted {{ 'order by event_date' if not restating() }}

@@ -3,12 +3,6 @@
 {{ config(materialized='incremental') }}
 with
 
-counts as (
-
-    select * from {{ ref('int_step_counts') }}
-
-),
-
 counted as (
 
     select
@@ -18,7 +12,7 @@ counted as (
         max_by(count_in_window, date_day) as progress_count,
         min(case when is_met then date_day end) as reached_date,
         max(case when is_met then date_day end) as last_met_date
-    from counts
+    from {{ ref('int_step_counts') }}
     where true {{ and_restated('int_restated_step_days', ['account_id', 'date_day']) }}
     group by 1, 2, 3
 
@@ -95,7 +89,7 @@ lapsed as (
 
     select joined.step_row, joined.account_id, joined.user_id, max(counts.date_day) as last_met_date
     from joined
-    inner join counts
+    inner join {{ ref('int_step_counts') }} as counts
         on
             joined.step_row = counts.step_row
             and joined.account_id = counts.account_id

@@ -4,7 +4,9 @@ with
 
 tracks as (
 
-    select * from {{ ref('stg_tracks') }} where {{ was_delivered('load_id') }}
+    select distinct user_id, account_id
+    from {{ ref('stg_tracks') }}
+    where {{ was_delivered('load_id') }}
 
 ),
 

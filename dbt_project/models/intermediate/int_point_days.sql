@@ -38,7 +38,9 @@ weights as (
 
 dates as (
 
-    select distinct event_date from event_days
+    select distinct event_date
+    from {{ ref('int_event_days') }}
+    where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
 
 ),
 

@@ -5,12 +5,6 @@ select event_number from {{ ref('int_restated_events') }} where false
 {%- else %}
 with
 
-known as (
-
-    select * from {{ left_by_last_run('int_resolved_events') }}
-
-),
-
 users_changed as (
 
     {{ changed_rows(
@@ -20,6 +14,7 @@ users_changed as (
 
 ),
 
+-- the table is named twice: a common table expression would be written down whole
 reattributed as (
 
     select event_number from {{ ref('int_restated_events') }}
@@ -27,13 +22,13 @@ reattributed as (
     union
 
     select event_number
-    from known
+    from {{ left_by_last_run('int_resolved_events') }}
     where anonymous_id in (select anonymous_id from {{ ref('int_restated_devices') }})
 
     union
 
     select event_number
-    from known
+    from {{ left_by_last_run('int_resolved_events') }}
     where is_account_inferred and user_id in (select user_id from users_changed)
 
 )

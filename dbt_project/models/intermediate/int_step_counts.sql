@@ -6,13 +6,36 @@
         'restated_by': 'int_restated_step_days', 'restated_on': ['account_id', 'date_day']
     }
 ) }}
+{#- Text in place of a common table expression: what two read would be written down whole. -#}
+{%- set step_days -%}
+    (
+        select
+            steps.step_row,
+            steps.count_of,
+            steps.within_days,
+            event_key_days.account_id,
+            event_key_days.user_id as actor_id,
+            case when steps.level = 'user' then event_key_days.user_id else '' end as user_id,
+            event_key_days.event_count,
+            event_key_days.event_date
+        from steps
+        inner join {{ ref('int_event_key_days') }} as event_key_days
+            on steps.event_key = event_key_days.event_key
+        {%- if restating() %}
+        inner join starts
+            on
+                event_key_days.account_id = starts.account_id
+                and {{ days_after('event_key_days.event_date', 'coalesce(steps.within_days, 0)') }}
+                >= starts.first_date
+        {%- endif %}
+        where
+            (steps.level = 'account' or event_key_days.user_id is not null)
+            {%- if restating() %}
+            and event_key_days.event_date in (select date_day from range)
+            {%- endif %}
+    ) as step_days
+{%- endset %}
 with
-
-event_key_days as (
-
-    select * from {{ ref('int_event_key_days') }}
-
-),
 
 steps as (
 
@@ -72,35 +95,6 @@ openings as (
 
 {%- endif %}
 
-step_days as (
-
-    select
-        steps.step_row,
-        steps.count_of,
-        steps.min_count,
-        steps.within_days,
-        event_key_days.account_id,
-        event_key_days.user_id as actor_id,
-        case when steps.level = 'user' then event_key_days.user_id else '' end as user_id,
-        event_key_days.event_count,
-        event_key_days.event_date
-    from steps
-    inner join event_key_days on steps.event_key = event_key_days.event_key
-    {%- if restating() %}
-    inner join starts
-        on
-            event_key_days.account_id = starts.account_id
-            and {{ days_after('event_key_days.event_date', 'coalesce(steps.within_days, 0)') }}
-            >= starts.first_date
-    {%- endif %}
-    where
-        (steps.level = 'account' or event_key_days.user_id is not null)
-        {%- if restating() %}
-        and event_key_days.event_date in (select date_day from range)
-        {%- endif %}
-
-),
-
 entity_days as (
 
     select
@@ -111,8 +105,17 @@ entity_days as (
         within_days,
         event_date,
         sum(event_count) as event_count
-    from step_days
+    from {{ step_days }}
     group by 1, 2, 3, 4, 5, 6
+
+),
+
+-- what enters the window on a day leaves it within_days later
+ways as (
+
+    select 'in' as way
+    union all
+    select 'out' as way
 
 ),
 
@@ -131,7 +134,7 @@ actor_days as (
         lead(event_date) over (
             partition by step_row, account_id, actor_id order by event_date
         ) as next_date
-    from step_days
+    from {{ step_days }}
     where count_of = 'users' and within_days is not null and actor_id is not null
 
 ),
@@ -146,7 +149,8 @@ actors as (
         case when steps.level = 'user' then event_key_days.user_id else '' end as user_id,
         min(event_key_days.event_date) as date_day
     from steps
-    inner join event_key_days on steps.event_key = event_key_days.event_key
+    inner join {{ ref('int_event_key_days') }} as event_key_days
+        on steps.event_key = event_key_days.event_key
     where
         steps.count_of = 'users'
         and steps.within_days is null
@@ -155,56 +159,57 @@ actors as (
 
 ),
 
--- what enters the window on a day, and what leaves it within_days later
 movements as (
 
     select
-        step_row,
-        account_id,
-        user_id,
-        event_date as date_day,
-        case count_of when 'events' then event_count when 'days' then 1 else 0 end as moved,
-        1 as had_event
+        entity_days.step_row,
+        entity_days.account_id,
+        entity_days.user_id,
+        case ways.way
+            when 'in' then entity_days.event_date
+            else {{ days_after('entity_days.event_date', 'entity_days.within_days') }}
+        end as date_day,
+        case entity_days.count_of when 'events' then entity_days.event_count when 'days' then 1 else 0 end
+        * case ways.way when 'in' then 1 else -1 end as moved,
+        case ways.way when 'in' then 1 else 0 end as had_event
     from entity_days
-
-    union all
-
-    select
-        step_row,
-        account_id,
-        user_id,
-        {{ days_after('event_date', 'within_days') }} as date_day,
-        case count_of when 'events' then -event_count else -1 end as moved,
-        0 as had_event
-    from entity_days
-    where within_days is not null and count_of <> 'users'
+    cross join ways
+    where
+        ways.way = 'in'
+        or (entity_days.within_days is not null and entity_days.count_of <> 'users')
 
     union all
 
     -- a user counts from an event until within_days after it, once
     select
-        step_row,
-        account_id,
-        user_id,
-        event_date as date_day,
-        1 as moved,
+        actor_days.step_row,
+        actor_days.account_id,
+        actor_days.user_id,
+        case ways.way
+            when 'in' then actor_days.event_date
+            else {{ days_after('actor_days.event_date', 'actor_days.within_days') }}
+        end as date_day,
+        case ways.way when 'in' then 1 else -1 end as moved,
         0 as had_event
     from actor_days
+    cross join ways
     where
-        previous_date is null
-        or previous_date <= {{ days_after('event_date', '-within_days') }}
-
-    union all
-
-    select
-        step_row,
-        account_id,
-        user_id,
-        {{ days_after('event_date', 'within_days') }} as date_day,
-        -1 as moved,
-        0 as had_event
-    from actor_days
-    where next_date is null or next_date >= {{ days_after('event_date', 'within_days') }}
+        (
+            ways.way = 'in'
+            and (
+                actor_days.previous_date is null
+                or actor_days.previous_date
+                <= {{ days_after('actor_days.event_date', '-actor_days.within_days') }}
+            )
+        )
+        or (
+            ways.way = 'out'
+            and (
+                actor_days.next_date is null
+                or actor_days.next_date
+                >= {{ days_after('actor_days.event_date', 'actor_days.within_days') }}
+            )
+        )
 
     union all
 

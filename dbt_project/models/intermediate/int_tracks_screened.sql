@@ -73,7 +73,11 @@ copied as (
         select
             *,
             {{ track_quarantine_reason() }} as quarantine_reason,
-            {{ reporting_date('event_at') }} as event_date
+            -- of a time that is none there is no day; so rows that lie together are of near days
+            case
+                when not {{ is_bad_timestamp('event_at', 'received_at') }}
+                    then {{ reporting_date('event_at') }}
+            end as event_date
         from {{ tracks }}
         where {{ condition }} (select event_number from copied)
     ) as dated

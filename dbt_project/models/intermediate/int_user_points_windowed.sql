@@ -7,6 +7,8 @@
         'restated_on': ['account_id', 'user_id', 'date_day'],
     }
 ) }}
+{#- Of all points no common table expression: what two read would be written down whole. -#}
+{%- set point_days = 'point_days' if restating() else ref('int_point_days') ~ ' as point_days' %}
 with
 
 members as (
@@ -33,13 +35,19 @@ starts as (
 
 ),
 
-{%- endif %}
+range as (
 
+    select {{ each_day(
+        days_after('min(first_date)', '1 - (select max(window_days) from score_models)'),
+        as_of_date()
+    ) }} as date_day
+    from starts
+
+),
+
+-- earlier points have left every window by then
 point_days as (
 
-    {%- if restating() %}
-
-    -- earlier points have left every window by then
     select point_days.*
     from {{ ref('int_point_days') }} as point_days
     inner join score_models on point_days.score_model = score_models.score_model
@@ -49,13 +57,11 @@ point_days as (
             and point_days.user_id = starts.user_id
             and point_days.event_date
             > {{ days_after('starts.first_date', '-score_models.window_days') }}
-
-    {%- else %}
-
-    select * from {{ ref('int_point_days') }}
-    {%- endif %}
+    where point_days.event_date in (select date_day from range)
 
 ),
+
+{%- endif %}
 
 scored_stretches as (
 
@@ -76,7 +82,7 @@ movements as (
         day_points as points_moved,
         1 as active_days_moved,
         0 as members_moved
-    from point_days
+    from {{ point_days }}
 
     union all
 
@@ -90,7 +96,7 @@ movements as (
         -point_days.day_points as points_moved,
         -1 as active_days_moved,
         0 as members_moved
-    from point_days
+    from {{ point_days }}
     inner join score_models on point_days.score_model = score_models.score_model
 
     union all

@@ -1,15 +1,23 @@
 -- One row per score model and account scored on the as-of date.
 with
 
-daily as (
-
-    select * from {{ ref('account_engagement_daily') }}
-
-),
-
 score_models as (
 
     select * from {{ ref('score_models') }}
+
+),
+
+daily as (
+
+    select * from {{ ref('account_engagement_daily') }} where date = {{ as_of_date() }}
+
+),
+
+before as (
+
+    select *
+    from {{ ref('account_engagement_daily') }}
+    where date in (select {{ days_after(as_of_date(), '-window_days') }} from score_models)
 
 ),
 
@@ -22,12 +30,11 @@ compared as (
             as score_at_old_benchmark
     from daily
     inner join score_models on daily.score_model = score_models.score_model
-    left join daily as before
+    left join before
         on
             daily.score_model = before.score_model
             and daily.account_id = before.account_id
             and before.date = {{ days_after('daily.date', '-score_models.window_days') }}
-    where daily.date = {{ as_of_date() }}
 
 ),
 

@@ -20,6 +20,15 @@ accounts as (
 
 ),
 
+range as (
+
+    select {{ each_day(
+        days_after(as_of_date(), '1 - 2 * max(window_days)'), as_of_date()
+    ) }} as date_day
+    from score_models
+
+),
+
 windows as (
 
     select
@@ -27,7 +36,9 @@ windows as (
         points.event_date > {{ days_after(as_of_date(), '-score_models.window_days') }} as is_now
     from points
     inner join score_models on points.score_model = score_models.score_model
-    where points.event_date > {{ days_after(as_of_date(), '-2 * score_models.window_days') }}
+    where
+        points.event_date in (select date_day from range)
+        and points.event_date > {{ days_after(as_of_date(), '-2 * score_models.window_days') }}
 
 ),
 

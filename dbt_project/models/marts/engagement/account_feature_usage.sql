@@ -13,28 +13,9 @@ tracked_events as (
 
 ),
 
-event_key_days as (
-
-    select * from {{ ref('int_event_key_days') }}
-
-),
-
 features as (
 
     select distinct feature from tracked_events where feature is not null
-
-),
-
-used as (
-
-    select
-        account_id,
-        feature,
-        user_id,
-        event_count,
-        event_date
-    from event_key_days
-    where user_id is not null and feature is not null
 
 ),
 
@@ -46,8 +27,11 @@ summed as (
         sum(event_count) as event_count_30d,
         count(distinct user_id) as user_count_30d,
         count(distinct event_date) as active_day_count_30d
-    from used
-    where event_date > {{ days_after(as_of_date(), -30) }}
+    from {{ ref('int_event_key_days') }}
+    where
+        user_id is not null
+        and feature is not null
+        and event_date > {{ days_after(as_of_date(), -30) }}
     group by 1, 2
 
 ),
@@ -55,7 +39,8 @@ summed as (
 last_used as (
 
     select account_id, feature, max(event_date) as last_used_date
-    from used
+    from {{ ref('int_event_key_days') }}
+    where user_id is not null and feature is not null
     group by 1, 2
 
 ),
