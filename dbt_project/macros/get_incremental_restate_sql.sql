@@ -3,7 +3,8 @@ The incremental strategy of every model that restates: the rows that its scope n
 schema `superseded`, where its SELECT may read them, and give way to the new ones.
 `meta.restated_by` names the scope, a model (none: the new rows themselves, which then come first),
 `meta.restated_on` the columns of the key (a mapping where the scope calls them otherwise). Without
-a key, and when everything is built anew, all rows give way.
+a key, and when everything is built anew, all rows give way. With `meta.is_long`, few rows of a long
+table are found by the key alone, then read where they stand.
 #}
 {% macro get_incremental_restate_sql(arguments) %}
     {%- set target = arguments['target_relation'] -%}
@@ -20,9 +21,14 @@ a key, and when everything is built anew, all rows give way.
             )
         {%- endif -%}
     {%- endset -%}
+    {%- set found = where -%}
+    {%- if where and meta.get('is_long') -%}
+        {%- set position = row_position(target) -%}
+        {%- set found = 'where ' ~ position ~ ' in (select ' ~ position ~ ' from ' ~ target ~ ' ' ~ where ~ ')' -%}
+    {%- endif -%}
     {%- set bring = create_table_as(True, fresh, arguments['select']) ~ ';' -%}
     {{ bring if not meta.get('restated_by') }}
-    create or replace table {{ former }} as select * from {{ target }} {{ where }};
+    create or replace table {{ former }} as select * from {{ target }} {{ found }};
     {{ bring if meta.get('restated_by') }}
     delete from {{ target }} {{ where }};
     insert into {{ target }} select * from {{ fresh }};

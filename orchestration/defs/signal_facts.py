@@ -34,6 +34,7 @@ from orchestration.signals.facts import (
     overdispersion,
     residuals,
 )
+from orchestration.signals.flags import RULES
 from orchestration.signals.track_record import CHECK_WEEKDAY, check_days
 from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_WEEKS, WEEK_DAYS
 
@@ -42,8 +43,8 @@ Array = npt.NDArray[Any]
 MAX_CELLS = 4_000_000
 """At most so many days of accounts, and of users, are in memory at once."""
 
-PART_CELLS = 300_000
-"""So many are worked on at a time."""
+PART_CELLS = 1_200_000
+"""So many days of accounts and users together are worked on at a time."""
 
 BATCH_ROWS = 200_000
 """So many rows are read at a time."""
@@ -658,12 +659,18 @@ class FactReader:
         self.span = Span(first_date or as_of, (as_of - (first_date or as_of)).days + 1)
         self.as_of = as_of
         connection.execute(VALUE_DAYS, {"first_date": self.span.first_date, "as_of": as_of})
-        self.first_seen = self._read(
+        accounts = self._read(
             """
-            select date_diff('day', $first_date, first_seen_date) as first_seen
-            from signal_accounts order by account
+            select
+                date_diff('day', $first_date, any_value(signal_accounts.first_seen_date))
+                    as first_seen,
+                count(signal_users.user) as users
+            from signal_accounts
+            left join signal_users on signal_accounts.account = signal_users.account
+            group by signal_accounts.account order by signal_accounts.account
             """
-        )["first_seen"]
+        )
+        self.first_seen, self.users = accounts["first_seen"], accounts["users"]
         (self.plan_count,) = connection.execute("select 1 + count(*) from signal_plans").fetchall()[
             0
         ]
@@ -757,24 +764,16 @@ class FactReader:
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         """Cut the accounts so that a block's days of accounts and of users fit in memory."""
-        users = self._read(
-            """
-            select signal_accounts.account, count(signal_users.user) as users
-            from signal_accounts
-            left join signal_users on signal_accounts.account = signal_users.account
-            group by 1 order by 1
-            """
-        )["users"]
         most = max(1, MAX_CELLS // self.span.count)
         low = counted = 0
-        for account, count in enumerate(users.tolist()):
+        for account, count in enumerate(self.users.tolist()):
             size = max(1, count)
             if account > low and counted + size > most:
                 yield low, account
                 low, counted = account, 0
             counted += size
-        if low < len(users):
-            yield low, len(users)
+        if low < len(self.users):
+            yield low, len(self.users)
 
     def _parts(self, low: int, high: int) -> Iterator[tuple[Array, int]]:
         """Cut a block's accounts into parts, those that came first together.
@@ -787,7 +786,8 @@ class FactReader:
         while True:
             # Who is seen first after the as-of date has nothing to show.
             first = int(min([*seen[places[:1]], self.span.count - 1]))
-            most = max(1, PART_CELLS // (self.span.count - first))
+            cells = np.cumsum(1 + self.users[low:high][places]) * (self.span.count - first)
+            most = max(1, int(np.searchsorted(cells, PART_CELLS, side="right")))
             yield np.sort(places[:most]), first
             places = places[most:]
             if not len(places):
@@ -952,44 +952,66 @@ class FactReader:
             completed_units=self._carried(self._read(USER_UNITS, **bounds), keys.height, 0),
         )
 
-    def with_details(
-        self, opened: pl.DataFrame, entity: Entity, names: frozenset[str]
-    ) -> pl.DataFrame:
-        """Look up what only evidence needs.
+    def with_details(self, opened: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        """Look up what only evidence needs; once for all flags that show it.
 
         Args:
-            opened: One row per flag, with the entity's keys and `opened_date`.
-            entity: Whose flags they are.
-            names: Which of the details are shown; the others stay null.
+            opened: By flag key one row per flag, with the entity's keys and `opened_date`.
 
         Returns:
-            The same rows with the columns of `facts.DETAILS[entity]`.
+            The same rows with the columns of `facts.DETAILS`; what a rule does not show is null.
         """
-        place = opened.with_row_index("place")
-        columns = [*KEYS[entity], "opened_date", "place"]
-        asked = place.select(*columns, baseline_weeks=_baseline_weeks(place))
-        for name, kind in DETAILS[entity].items():
-            if name not in names:
-                place = place.with_columns(pl.lit(None, dtype=kind).alias(name))
-                continue
-            query = DETAILS_OF[entity][name]
-            if name.endswith("_movers"):
-                query = MOVERS.format(amounts=query, column=name)
-            self.connection.register("opened", asked)
-            try:
-                past = {"past": HISTORY_WEEKS * WEEK_DAYS - 1} if "$past" in query else {}
-                found = self.connection.sql(query, params=past).pl()
-            finally:
-                self.connection.unregister("opened")
-            found = found.select(pl.col("place").cast(pl.UInt32), pl.col(name).cast(kind))
-            place = place.join(found, on="place", how="left")
-            if name == "missing_steps":
-                place = place.with_columns(pl.col(name).fill_null(""))
-        return place.sort("place").drop("place")
+        told = dict(opened)
+        for key, rows in opened.items():
+            columns = DETAILS[RULES[key].entity]
+            hidden = [name for name in columns if name not in RULES[key].shown]
+            told[key] = rows.with_columns(
+                pl.lit(None, columns[name]).alias(name) for name in hidden
+            )
+        for entity, columns in DETAILS.items():
+            for name in columns:
+                shown = [
+                    key
+                    for key in opened
+                    if RULES[key].entity == entity and name in RULES[key].shown
+                ]
+                if shown:
+                    found = self._detail(entity, name, [opened[key] for key in shown])
+                    keys = _flag_keys(entity)
+                    for key in shown:
+                        told[key] = told[key].join(found, keys, "left", maintain_order="left")
+        return told
+
+    def _detail(self, entity: Entity, name: str, opened: Iterable[pl.DataFrame]) -> pl.DataFrame:
+        """Look up one column for every entity and day on which any of these flags opened."""
+        keys = _flag_keys(entity)
+        asked = (
+            pl.concat(rows.select(*keys, baseline_weeks=_baseline_weeks(rows)) for rows in opened)
+            .unique(keys, maintain_order=True)
+            .with_row_index("place")
+        )
+        query = DETAILS_OF[entity][name]
+        if name.endswith("_movers"):
+            query = MOVERS.format(amounts=query, column=name)
+        self.connection.register("opened", asked)
+        try:
+            past = {"past": HISTORY_WEEKS * WEEK_DAYS - 1} if "$past" in query else {}
+            found = self.connection.sql(query, params=past).pl()
+        finally:
+            self.connection.unregister("opened")
+        found = found.select(
+            pl.col("place").cast(pl.UInt32), pl.col(name).cast(DETAILS[entity][name])
+        )
+        told = asked.join(found, on="place", how="left").select(*keys, name)
+        return told.with_columns(pl.col(name).fill_null("")) if name == "missing_steps" else told
+
+
+def _flag_keys(entity: Entity) -> list[str]:
+    return [*KEYS[entity], "opened_date"]
 
 
 def _baseline_weeks(opened: pl.DataFrame) -> pl.Expr:
     if "weeks_observed" not in opened.columns:
-        return pl.lit(1)
+        return pl.lit(1, pl.Int64)
     most = HISTORY_WEEKS - BASELINE_GAP_WEEKS
     return (pl.col("weeks_observed") - BASELINE_GAP_WEEKS).clip(1, most)

@@ -160,9 +160,11 @@ def build_flags(
     with ThreadPoolExecutor() as pool:
         judging = pool.submit(judge_flags, checked, chosen, outcomes, reader.span, as_of)
         ranking = pool.submit(tell_churn_risk, ranked, outcomes, reader.span, as_of)
+        flags = reader.with_details(
+            {key: pl.concat([part.opened for part in parts]) for key, parts in found.items()}
+        )
         histories = [
-            _history(reader, [part.opened for part in parts], parts[0], dials.fingerprint)
-            for parts in found.values()
+            _history(flags[key], parts[0], dials.fingerprint) for key, parts in found.items()
         ]
         performance, risks = judging.result(), ranking.result()
     history = pl.concat([tables.frame_of(tables.FLAG_HISTORY), *histories]).sort(
@@ -201,12 +203,9 @@ def build_flags(
     }
 
 
-def _history(
-    reader: FactReader, opened: list[pl.DataFrame], watched: Watched, fingerprint: str
-) -> pl.DataFrame:
+def _history(flags: pl.DataFrame, watched: Watched, fingerprint: str) -> pl.DataFrame:
     """The rows of one rule."""
     rule, dial = watched.rule, watched.dial
-    flags = reader.with_details(pl.concat(opened), rule.entity, rule.shown)
     said = describe(flags, rule, dial, fingerprint)
     rows = pl.concat([flags.drop("account_id", "user_id", strict=False), said], how="horizontal")
     is_user = rule.entity == "user"

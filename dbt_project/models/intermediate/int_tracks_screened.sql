@@ -2,7 +2,7 @@
 -- duplicate or kept), and the set of event keys that it matches (null: untracked).
 {{ config(
     materialized='incremental',
-    meta={'restated_by': 'int_restated_events', 'restated_on': ['event_number']}
+    meta={'restated_by': 'int_restated_events', 'restated_on': ['event_number'], 'is_long': true}
 ) }}
 {#- Of all tracks no common table expression: what several read would be written down whole. -#}
 {%- set all_tracks = '(select *, ' ~ event_number('event_id') ~ ' as event_number from '
