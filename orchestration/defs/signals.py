@@ -161,10 +161,11 @@ def build_flags(
         judging = pool.submit(judge_flags, checked, chosen, outcomes, reader.span, as_of)
         ranking = pool.submit(tell_churn_risk, ranked, outcomes, reader.span, as_of)
         flags = reader.with_details(
-            {key: pl.concat([part.opened for part in parts]) for key, parts in found.items()}
+            {key: pl.concat([part.opened for part in found[key]]) for key in found}
         )
+        # What has become rows of the mart is not kept twice.
         histories = [
-            _history(flags[key], parts[0], dials.fingerprint) for key, parts in found.items()
+            _history(flags.pop(key), found.pop(key)[0], dials.fingerprint) for key in list(found)
         ]
         performance, risks = judging.result(), ranking.result()
     history = pl.concat([tables.frame_of(tables.FLAG_HISTORY), *histories]).sort(
