@@ -37,7 +37,13 @@ counted as (
         key_sets.feature,
         event_days.event_date
 
+),
+
+-- so that who asks for some days need not read all
+by_day as (
+
+    select * from counted {{ 'order by event_date' if not restating() }}
+
 )
 
--- by day, so that who asks for some days need not read all
-select * from counted {{ 'order by event_date' if not restating() }}
+select * from by_day

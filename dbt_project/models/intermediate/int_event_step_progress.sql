@@ -48,11 +48,13 @@ before as (
         known.account_id,
         known.user_id,
         coalesce(replaced.progress_count, known.progress_count) as progress_count,
-        case when known.reached_date < starts.first_date or starts.first_date is null
-            then known.reached_date
+        case
+            when known.reached_date < starts.first_date or starts.first_date is null
+                then known.reached_date
         end as reached_date,
-        case when known.last_met_date < starts.first_date or starts.first_date is null
-            then known.last_met_date
+        case
+            when known.last_met_date < starts.first_date or starts.first_date is null
+                then known.last_met_date
         end as last_met_date,
         starts.first_date
     from {{ this }} as known

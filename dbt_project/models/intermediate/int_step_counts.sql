@@ -7,6 +7,9 @@
     }
 ) }}
 {#- Text in place of a common table expression: what two read would be written down whole. -#}
+{%- set key_days = ref('int_event_key_days') if not restating() else '(select * from '
+    ~ ref('int_event_key_days')
+    ~ ' where (account_id, event_date) in (select account_id, event_date from reach))' %}
 {%- set step_days -%}
     (
         select
@@ -19,20 +22,8 @@
             event_key_days.event_count,
             event_key_days.event_date
         from steps
-        inner join {{ ref('int_event_key_days') }} as event_key_days
-            on steps.event_key = event_key_days.event_key
-        {%- if restating() %}
-        inner join starts
-            on
-                event_key_days.account_id = starts.account_id
-                and {{ days_after('event_key_days.event_date', 'coalesce(steps.within_days, 0)') }}
-                >= starts.first_date
-        {%- endif %}
-        where
-            (steps.level = 'account' or event_key_days.user_id is not null)
-            {%- if restating() %}
-            and event_key_days.event_date in (select date_day from range)
-            {%- endif %}
+        inner join {{ key_days }} as event_key_days on steps.event_key = event_key_days.event_key
+        where steps.level = 'account' or event_key_days.user_id is not null
     ) as step_days
 {%- endset %}
 with
@@ -53,12 +44,15 @@ starts as (
 
 ),
 
-range as (
+-- the days whose events enter or leave a window from the first day on
+reach as (
 
-    select {{ each_day(
-        days_after('min(first_date)', '-(select coalesce(max(within_days), 0) from steps)'),
-        as_of_date()
-    ) }} as date_day
+    select
+        account_id,
+        {{ each_day(
+            days_after('first_date', '-(select coalesce(max(within_days), 0) from steps)'),
+            as_of_date()
+        ) }} as event_date
     from starts
 
 ),
@@ -169,7 +163,11 @@ movements as (
             when 'in' then entity_days.event_date
             else {{ days_after('entity_days.event_date', 'entity_days.within_days') }}
         end as date_day,
-        case entity_days.count_of when 'events' then entity_days.event_count when 'days' then 1 else 0 end
+        case entity_days.count_of
+            when 'events' then entity_days.event_count
+            when 'days' then 1
+            else 0
+        end
         * case ways.way when 'in' then 1 else -1 end as moved,
         case ways.way when 'in' then 1 else 0 end as had_event
     from entity_days
@@ -261,25 +259,26 @@ running as (
 
 counted as (
 
+    {%- if restating() %}
+
     select
         running.step_row,
         running.account_id,
         running.user_id,
         running.moved,
-        {%- if restating() %}
         coalesce(openings.count_in_window, 0) + running.count_in_window as count_in_window,
-        {%- else %}
-        running.count_in_window,
-        {%- endif %}
         running.had_event,
         running.date_day
     from running
-    {%- if restating() %}
     left join openings
         on
             running.step_row = openings.step_row
             and running.account_id = openings.account_id
             and running.user_id = openings.user_id
+
+    {%- else %}
+
+    select * from running
     {%- endif %}
 
 ),
