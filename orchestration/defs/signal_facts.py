@@ -34,7 +34,7 @@ from orchestration.signals.facts import (
     overdispersion,
     residuals,
 )
-from orchestration.signals.flags import RULES
+from orchestration.signals.flags import RULES, Rule
 from orchestration.signals.track_record import CHECK_WEEKDAY, check_days
 from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_WEEKS, WEEK_DAYS
 
@@ -57,6 +57,9 @@ AHEAD = 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Details = dict[tuple[Entity, str], pl.DataFrame]
+"""By entity and name what was looked up, one row per entity and day of `opened_date`."""
 
 MOST_MOVED = 3
 
@@ -952,35 +955,23 @@ class FactReader:
             completed_units=self._carried(self._read(USER_UNITS, **bounds), keys.height, 0),
         )
 
-    def with_details(self, opened: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    def details(self, opened: Mapping[str, pl.DataFrame]) -> Details:
         """Look up what only evidence needs; once for all flags that show it.
 
         Args:
             opened: By flag key one row per flag, with the entity's keys and `opened_date`.
 
         Returns:
-            The same rows with the columns of `facts.DETAILS`; what a rule does not show is null.
+            By entity and name the columns of `facts.DETAILS` that any of them shows.
         """
-        told = dict(opened)
-        for key, rows in opened.items():
-            columns = DETAILS[RULES[key].entity]
-            hidden = [name for name in columns if name not in RULES[key].shown]
-            told[key] = rows.with_columns(
-                pl.lit(None, columns[name]).alias(name) for name in hidden
-            )
+        found: Details = {}
         for entity, columns in DETAILS.items():
+            rules = [RULES[key] for key in opened if RULES[key].entity == entity]
             for name in columns:
-                shown = [
-                    key
-                    for key in opened
-                    if RULES[key].entity == entity and name in RULES[key].shown
-                ]
-                if shown:
-                    found = self._detail(entity, name, [opened[key] for key in shown])
-                    keys = _flag_keys(entity)
-                    for key in shown:
-                        told[key] = told[key].join(found, keys, "left", maintain_order="left")
-        return told
+                asking = [opened[rule.key] for rule in rules if name in rule.shown]
+                if asking:
+                    found[entity, name] = self._detail(entity, name, asking)
+        return found
 
     def _detail(self, entity: Entity, name: str, opened: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """Look up one column for every entity and day on which any of these flags opened."""
@@ -1004,6 +995,18 @@ class FactReader:
         )
         told = asked.join(found, on="place", how="left").select(*keys, name)
         return told.with_columns(pl.col(name).fill_null("")) if name == "missing_steps" else told
+
+
+def with_details(opened: pl.DataFrame, rule: Rule, details: Details) -> pl.DataFrame:
+    """Add to a rule's flags what was looked up for them; what the rule does not show is null."""
+    keys = _flag_keys(rule.entity)
+    for name, kind in DETAILS[rule.entity].items():
+        opened = (
+            opened.join(details[rule.entity, name], keys, "left", maintain_order="left")
+            if name in rule.shown
+            else opened.with_columns(pl.lit(None, kind).alias(name))
+        )
+    return opened
 
 
 def _flag_keys(entity: Entity) -> list[str]:

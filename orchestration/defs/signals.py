@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
-from orchestration.defs.signal_facts import READS, FactReader, in_turn
+from orchestration.defs.signal_facts import READS, Details, FactReader, in_turn, with_details
 from orchestration.dials import Dials, load_dials
 from orchestration.signals import tables
 from orchestration.signals.churn_risk import Ranked, get_ready, look, tell_churn_risk
@@ -160,12 +160,12 @@ def build_flags(
     with ThreadPoolExecutor() as pool:
         judging = pool.submit(judge_flags, checked, chosen, outcomes, reader.span, as_of)
         ranking = pool.submit(tell_churn_risk, ranked, outcomes, reader.span, as_of)
-        flags = reader.with_details(
-            {key: pl.concat([part.opened for part in found[key]]) for key in found}
-        )
+        opened = {key: pl.concat([part.opened for part in found[key]]) for key in found}
+        details = reader.details(opened)
         # What has become rows of the mart is not kept twice.
         histories = [
-            _history(flags.pop(key), found.pop(key)[0], dials.fingerprint) for key in list(found)
+            _history(opened.pop(key), details, found.pop(key)[0], dials.fingerprint)
+            for key in list(found)
         ]
         performance, risks = judging.result(), ranking.result()
     history = pl.concat([tables.frame_of(tables.FLAG_HISTORY), *histories]).sort(
@@ -204,9 +204,12 @@ def build_flags(
     }
 
 
-def _history(flags: pl.DataFrame, watched: Watched, fingerprint: str) -> pl.DataFrame:
+def _history(
+    opened: pl.DataFrame, details: Details, watched: Watched, fingerprint: str
+) -> pl.DataFrame:
     """The rows of one rule."""
     rule, dial = watched.rule, watched.dial
+    flags = with_details(opened, rule, details)
     said = describe(flags, rule, dial, fingerprint)
     rows = pl.concat([flags.drop("account_id", "user_id", strict=False), said], how="horizontal")
     is_user = rule.entity == "user"
