@@ -341,7 +341,7 @@ def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> boo
     with closing(settings.read()) as connection:
         return (
             runs.published_already(connection, settings.published, wanted)
-            and not landing.inspect(settings.raw, connection).files
+            and not landing.inspect(settings.raw, connection, is_read_through=False).files
             and erasure.is_clean(connection, settings.published)
         )
 

@@ -96,19 +96,23 @@ class LandingResult:
     )
 
 
-def inspect(raw: Path | None, connection: duckdb.DuckDBPyConnection) -> LandingPlan:
+def inspect(
+    raw: Path | None, connection: duckdb.DuckDBPyConnection, *, is_read_through: bool = True
+) -> LandingPlan:
     """Look at the landing folder and the raw tables without writing anything.
 
     New files are read once from beginning to end, so that whatever is wrong with one is told before
-    any file is loaded. A known file is taken as unchanged while its size and modification time are
-    those of the ledger; otherwise its content is hashed and compared. So a file that was rewritten
-    at the same length and given its old modification time is not noticed. Where somebody was
-    erased, a file may be rewritten without their rows: it is compared with what was loaded from it.
+    any file is loaded; whoever loads them next may leave that to the load, where a damaged Parquet
+    file is noticed as well. A known file is taken as unchanged while its size and modification time
+    are those of the ledger; otherwise its content is hashed and compared. So a file that was
+    rewritten at the same length and given its old modification time is not noticed. Where somebody
+    was erased, a file may be rewritten without their rows: it is compared with what was loaded.
 
     Args:
         raw: The landing folder; None for tables only. A folder that does not exist is all right
             where `raw.tracks` exists and nothing was ever loaded from files.
         connection: The warehouse, or an empty database where there is none yet; may be read-only.
+        is_read_through: Whether new Parquet files are read to their end.
 
     Returns:
         The new files and what is there already.
@@ -130,7 +134,7 @@ def inspect(raw: Path | None, connection: duckdb.DuckDBPyConnection) -> LandingP
     touched, changed = _changed(found, ledger, problems)
     rewritten = _rewritten(connection, changed, ledger, tables, problems)
     new = [file for file in found if (file.table, file.name) not in ledger]
-    described = list(_described(connection, new, views, problems))
+    described = list(_described(connection, new, views, problems, is_read_through=is_read_through))
     if problems:
         raise InputError(problems)
     return LandingPlan(
@@ -159,7 +163,8 @@ def load(
         Files and rows by raw table.
 
     Raises:
-        InputError: A file changed after it was inspected, or breaks a constraint of its table.
+        InputError: A file is damaged or changed after it was inspected, or breaks a constraint of
+            its table.
         RunError: The warehouse could not be written.
     """
     result = LandingResult()
@@ -408,12 +413,14 @@ def _described(
     new: Iterable[RawFile],
     views: set[str],
     problems: list[str],
+    *,
+    is_read_through: bool = True,
 ) -> Iterator[RawFile]:
     for file in new:
         if file.table in views:
             problems.append(f"{file.path}: raw.{file.table} is a view, which takes no files")
         try:
-            yield describe(connection, file)
+            yield describe(connection, file, is_read_through=is_read_through)
         except InputError as error:
             problems += error.problems
 
@@ -487,6 +494,9 @@ def _load_file(
     except duckdb.ConstraintException as error:
         why = str(error).splitlines()[0]
         raise InputError(f"{file.path}: does not fit into raw.{file.table}: {why}") from None
+    except duckdb.Error:
+        describe(connection.cursor(), file)  # if it is the file, this tells
+        raise
     _check_unchanged(file)
     _note_loaded(
         connection,

@@ -124,12 +124,16 @@ class RawFile:
         return re.sub(r"([*?\[])", r"[\1]", str(self.path))
 
 
-def describe(connection: duckdb.DuckDBPyConnection, file: RawFile) -> RawFile:
-    """Give a file its columns and its reader, and read it once from beginning to end.
+def describe(
+    connection: duckdb.DuckDBPyConnection, file: RawFile, *, is_read_through: bool = True
+) -> RawFile:
+    """Give a file its columns and its reader.
 
     Args:
         connection: Any DuckDB session in the time zone UTC; nothing is written.
         file: A file as found.
+        is_read_through: Read it once from beginning to end; else that is done only with text, where
+            any line may be wrong.
 
     Raises:
         InputError: The file cannot be read, or does not have the columns of its table.
@@ -138,11 +142,12 @@ def describe(connection: duckdb.DuckDBPyConnection, file: RawFile) -> RawFile:
         reader, names = _open(connection, file)
         columns = _match(file, names)
         described = replace(file, columns=columns, reader=reader)
-        selected = select_rows(described, {})
-        connection.execute(
-            f"select bit_xor(hash(landed)) from ({selected}) as landed",
-            {"path": file.pattern, "load_id": 0},
-        ).fetchall()
+        if is_read_through or _suffix(file.path.name) != ".parquet":
+            selected = select_rows(described, {})
+            connection.execute(
+                f"select bit_xor(hash(landed)) from ({selected}) as landed",
+                {"path": file.pattern, "load_id": 0},
+            ).fetchall()
     except (OSError, EOFError, zlib.error, UnicodeError, csv.Error, duckdb.Error) as error:
         raise InputError(_unreadable(file, error)) from None
     return described

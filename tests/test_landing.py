@@ -664,8 +664,13 @@ def test_a_damaged_page_in_a_parquet_file_is_found(
     path.write_bytes(content)
 
     (problem,) = problems(raw, warehouse)
+    plan = inspect(raw, warehouse, is_read_through=False)
+    with pytest.raises(InputError) as caught:
+        load(warehouse, plan)
 
     assert problem.startswith("tracks.parquet: cannot be read: ")
+    assert [line.replace(f"{raw}/", "") for line in caught.value.problems] == [problem]
+    assert schemas(warehouse) == {"main"}
 
 
 def test_numbers_are_no_times_and_flags_no_numbers(

@@ -123,13 +123,17 @@ def raw_tables(
     settings = warehouse.settings
     remove_unfinished(settings)
     with told_plainly(), closing(warehouse.connect()) as connection:
-        plan = landing.inspect(settings.raw, connection)
+        plan = landing.inspect(settings.raw, connection, is_read_through=False)
         problems = check_traits(
             load_dials(settings.seeds), plan.columns("identifies"), plan.columns("groups")
         )
         if problems:
             raise InputError(problems)
-        _check_history(connection, plan, Request.of(context, settings).as_of, settings.timezone)
+        try:
+            _check_history(connection, plan, Request.of(context, settings).as_of, settings.timezone)
+        except duckdb.Error:
+            landing.inspect(settings.raw, connection)  # if it is a file, this tells which
+            raise
         landed = landing.load(connection, plan)
         for table in ROWS:
             ((count,),) = connection.execute(f"select count(*) from raw.{table}").fetchall()
