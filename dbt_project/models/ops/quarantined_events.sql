@@ -26,7 +26,8 @@ quarantined as (
 
     select
         'tracks' as source_table, event_id as row_id, user_id, anonymous_id, account_id, load_id,
-        event_name, quarantine_reason as reason, event_time_text as time_text, received_at
+        event_name, quarantine_reason as reason,
+        coalesce(cast(event_time as {{ dbt.type_string() }}), unparsed) as time_text, received_at
     from tracks
     where quarantine_reason is not null
 

@@ -22,10 +22,8 @@ renamed as (
         {{ clean_text(raw_column(columns, 'event', 'varchar')) }} as event_name,
         cast({{ raw_column(columns, 'properties', 'varchar') }} as {{ dbt.type_string() }})
             as properties,
-        coalesce(
-            cast({{ raw_column(columns, 'timestamp', 'varchar') }} as {{ dbt.type_string() }}),
-            {{ raw_column(columns, '_unparsed', 'varchar') }}
-        ) as event_time_text,
+        {{ raw_column(columns, '_unparsed', 'varchar') }} as unparsed,
+        {{ raw_column(columns, 'timestamp', 'varchar') }} as event_time,
 
         {{ raw_time(columns, 'timestamp') }} as event_at,
         coalesce(
