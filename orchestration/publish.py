@@ -299,14 +299,16 @@ def _fill(work: duckdb.DuckDBPyConnection, before: _Before | None) -> list[Table
 
 
 def _tables(work: duckdb.DuckDBPyConnection, catalog: str) -> list[Table]:
-    """The published tables of the work file or of the attached one."""
+    """The published tables of the work file or of the attached one; a view counts as a table."""
     rows = work.execute(
         "select schema_name, table_name, tables.comment,"
         " column_name, data_type, is_nullable, columns.comment"
-        " from duckdb_tables() as tables"
+        " from (select database_name, schema_name, table_name, comment from duckdb_tables()"
+        " where not temporary union all"
+        " select database_name, schema_name, view_name, comment from duckdb_views()) as tables"
         " inner join duckdb_columns() as columns"
         " using (database_name, schema_name, table_name)"
-        f" where database_name = {catalog} and not temporary"
+        f" where database_name = {catalog}"
         " and list_contains(?, schema_name)"
         " order by schema_name, table_name, column_index",
         [list(SCHEMAS)],

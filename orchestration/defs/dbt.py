@@ -142,7 +142,7 @@ def _build(
             if key and node.status == "success":
                 told = nodes[node.unique_id]
                 metadata: dict[str, Any] = {"seconds": round(node.seconds, 3)}
-                if told["config"]["materialized"] != "view":
+                if told["config"]["materialized"] != "view" or told["schema"] == "marts":
                     metadata["dagster/row_count"] = run.row_count(told["relation_name"])
                 yield dg.MaterializeResult(asset_key=key, metadata=metadata)
             elif check and node.status in {"pass", "warn", "fail", "error"}:

@@ -26,7 +26,7 @@ counted as (
         event_days.user_id,
         key_sets.event_key,
         key_sets.feature,
-        sum(event_days.event_count) as event_count,
+        cast(sum(event_days.event_count) as bigint) as event_count,
         event_days.event_date
     from event_days
     inner join key_sets on event_days.key_set = key_sets.key_set

@@ -39,16 +39,20 @@
     'account_engagement_daily': ['score_model'],
     'account_activation_daily': [],
 } %}
+{#- A view keeps no rows that were replaced; the table that it shows does. -#}
+{%- set usage_before = '(select *, event_date as date from ' ~ superseded('int_event_key_days')
+    ~ ' where user_id is not null) as replaced' %}
 with
 
 {%- for mart, told in marts.items() %}
 {%- set columns = (['account_id', 'date'] + told['columns'] + told['keys'] | list)
     | unique | list %}
+{%- set before = usage_before if mart == 'event_usage_daily' else superseded(mart) %}
 
 {{ mart }}_before as (
 
     select {{ columns | join(', ') }}
-    from {{ superseded(mart) if restating() else ref(mart) }}
+    from {{ before if restating() else ref(mart) }}
     where {{ restating() }}
 
 ),
