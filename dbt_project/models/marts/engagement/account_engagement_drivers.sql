@@ -42,6 +42,22 @@ windows as (
 
 ),
 
+by_user as (
+
+    select
+        score_model,
+        account_id,
+        user_id,
+        event_key,
+        feature,
+        sum(case when is_now then day_points else 0 end) as engagement_points,
+        sum(case when is_now then 0 else day_points end) as points_before,
+        max(case when is_now then 1 else 0 end) as is_now
+    from windows
+    group by 1, 2, 3, 4, 5
+
+),
+
 summed as (
 
     select
@@ -49,10 +65,10 @@ summed as (
         account_id,
         event_key,
         feature,
-        sum(case when is_now then day_points else 0 end) as engagement_points,
-        sum(case when is_now then 0 else day_points end) as points_before,
-        count(distinct case when is_now then user_id end) as user_count
-    from windows
+        sum(engagement_points) as engagement_points,
+        sum(points_before) as points_before,
+        sum(is_now) as user_count
+    from by_user
     group by 1, 2, 3, 4
 
 ),
@@ -71,7 +87,7 @@ drivers as (
             wide(in_units('summed.engagement_points')),
             in_units('accounts.engagement_points')
         ) }} as points_share,
-        summed.user_count,
+        cast(summed.user_count as bigint) as user_count,
         accounts.is_default_model
     from summed
     inner join accounts
