@@ -380,12 +380,13 @@ FEATURE_WEEKS = """
 
     ),
 
-    used as (
+    used as not materialized (
 
         select
             signal_accounts.account,
             features.code,
-            date_diff('day', $first_date, daily.date) as day
+            date_diff('day', $first_date, daily.date) as day,
+            daily.date
         from marts.event_usage_daily as daily
         inner join features on daily.feature = features.feature
         inner join signal_accounts on daily.account_id = signal_accounts.account_id
@@ -402,7 +403,7 @@ FEATURE_WEEKS = """
 
         select account, code, $last_week
         from used
-        where day > $last_day - $feature_days
+        where date > $as_of - $feature_days
 
     )
 
@@ -749,7 +750,6 @@ class FactReader:
         rows = self._read(
             FEATURE_WEEKS,
             first_check=first_check,
-            last_day=self.span.count - 1,
             last_week=len(checks) + 1,
             feature_days=FEATURE_DAYS,
         )
