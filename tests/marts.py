@@ -130,8 +130,8 @@ class CompiledMarts:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("attach ':memory:' as work")
         connection.execute("use work")
-        schemas = ("raw", "reference", "staging", "intermediate", "marts", "ops", "superseded")
-        for schema in schemas:
+        schemas = ("raw", "reference", "staging", "intermediate", "marts", "ops")
+        for schema in (*schemas, "superseded", "renewed"):
             connection.execute(f"create schema work.{schema}")
         for table in RAW_COLUMNS:
             connection.execute(f"create table raw.{table} ({raw_columns(table)})")

@@ -4,7 +4,8 @@ schema `superseded`, where its SELECT may read them, and give way to the new one
 `meta.restated_by` names the scope, a model (none: the new rows themselves, which then come first),
 `meta.restated_on` the columns of the key (a mapping where the scope calls them otherwise). Without
 a key, and when everything is built anew, all rows give way. With `meta.is_long`, few rows of a long
-table are found by the key alone, then read where they stand.
+table are found by the key alone, then read where they stand; and the new ones stay in the schema
+`renewed`, too, so that nobody has to look for them.
 #}
 {% macro get_incremental_restate_sql(arguments) %}
     {%- set target = arguments['target_relation'] -%}
@@ -27,10 +28,14 @@ table are found by the key alone, then read where they stand.
         {%- set found = 'where ' ~ position ~ ' in (select ' ~ position ~ ' from ' ~ target ~ ' ' ~ where ~ ')' -%}
     {%- endif -%}
     {%- set bring = create_table_as(True, fresh, arguments['select']) ~ ';' -%}
+    {%- if meta.get('is_long') -%}
+        {%- set fresh = target.incorporate(path={'schema': 'renewed'}) -%}
+        {%- set bring = 'create or replace table ' ~ fresh ~ ' as ' ~ arguments['select'] ~ ';' -%}
+    {%- endif -%}
     {{ bring if not meta.get('restated_by') }}
     create or replace table {{ former }} as select * from {{ target }} {{ found }};
     {{ bring if meta.get('restated_by') }}
     delete from {{ target }} {{ where }};
     insert into {{ target }} select * from {{ fresh }};
-    drop table {{ fresh }}
+    {{ 'drop table ' ~ fresh if not meta.get('is_long') }}
 {% endmacro %}

@@ -11,38 +11,45 @@ event_days as (
 
 {%- if restating() %}
 
-starts as (
+-- days with events that have none any more: only there the days before must be looked at
+lost as (
 
-    select account_id, min(event_date) as first_date
+    select distinct account_id
+    from (
+        select account_id, user_id, event_date from {{ superseded('int_event_days') }}
+        except
+        select account_id, user_id, event_date
+        from event_days
+        where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+    ) as gone
+
+),
+
+changes as (
+
+    select
+        account_id,
+        min(event_date) as first_date,
+        account_id in (select account_id from lost) as has_lost
     from {{ ref('int_restated_cells') }}
     group by account_id
 
 ),
 
--- what reaches an account's first day that may change, up to that day; until then it is the same
-reached as (
+starts as (
 
     select
-        known.account_id,
-        known.user_id,
-        known.first_event_date,
-        least(
-            known.last_event_date, {{ days_after('starts.first_date', -1) }}
-        ) as last_event_date
-    from {{ this }} as known
-    inner join starts on known.account_id = starts.account_id
-    where
-        known.first_event_date < starts.first_date
-        and {{ days_after('known.last_event_date', var('member_days')) }} >= starts.first_date
+        *,
+        case
+            when has_lost then {{ days_after('first_date', -var('member_days')) }} else first_date
+        end as read_from
+    from changes
 
 ),
 
 range as (
 
-    select {{ each_day(
-        days_after('min(first_date)', -var('member_days')), as_of_date()
-    ) }} as date_day
-    from starts
+    select {{ each_day('min(read_from)', as_of_date()) }} as date_day from starts
 
 ),
 
@@ -57,7 +64,7 @@ active_days as (
     inner join starts on event_days.account_id = starts.account_id
     where
         event_days.event_date in (select date_day from range)
-        and {{ days_after('event_days.event_date', var('member_days')) }} >= starts.first_date
+        and event_days.event_date >= starts.read_from
 
     {%- else %}
 
@@ -66,13 +73,49 @@ active_days as (
 
 ),
 
+spans as (
+
+    select
+        account_id,
+        user_id,
+        event_date as first_event_date,
+        event_date as last_event_date
+    from active_days
+    {%- if restating() %}
+
+    union all
+
+    -- what reaches the first day that may change; of lost days no further than is read again
+    select
+        known.account_id,
+        known.user_id,
+        known.first_event_date,
+        case
+            when starts.has_lost
+                then greatest(
+                    known.first_event_date, least(known.last_event_date, starts.read_from)
+                )
+            else known.last_event_date
+        end as last_event_date
+    from {{ this }} as known
+    inner join starts on known.account_id = starts.account_id
+    where
+        known.first_event_date < starts.first_date
+        and {{ days_after('known.last_event_date', var('member_days')) }} >= starts.first_date
+    {%- endif %}
+
+),
+
 compared as (
 
     select
         *,
-        lag(event_date) over (partition by account_id, user_id order by event_date)
-            as previous_date
-    from active_days
+        max(last_event_date) over (
+            partition by account_id, user_id
+            order by first_event_date, last_event_date
+            rows between unbounded preceding and 1 preceding
+        ) as previous_date
+    from spans
 
 ),
 
@@ -83,12 +126,12 @@ numbered as (
         sum(
             case
                 when previous_date is null then 1
-                when event_date > {{ days_after('previous_date', var('member_days')) }} then 1
+                when first_event_date > {{ days_after('previous_date', var('member_days')) }} then 1
                 else 0
             end
         ) over (
             partition by account_id, user_id
-            order by event_date
+            order by first_event_date, last_event_date
             rows between unbounded preceding and current row
         ) as stretch_number
     from compared
@@ -100,28 +143,11 @@ stretches as (
     select
         account_id,
         user_id,
-        min(event_date) as first_event_date,
-        max(event_date) as last_event_date
+        min(first_event_date) as first_event_date,
+        max(last_event_date) as last_event_date
     from numbered
     group by account_id, user_id, stretch_number
-
-){{ ',' if restating() }}
-{%- if restating() %}
-
-whole as (
-
-    select
-        stretches.account_id,
-        stretches.user_id,
-        coalesce(reached.first_event_date, stretches.first_event_date) as first_event_date,
-        stretches.last_event_date
-    from stretches
-    left join reached
-        on
-            stretches.account_id = reached.account_id
-            and coalesce(stretches.user_id, '') = coalesce(reached.user_id, '')
-            and stretches.first_event_date
-            between reached.first_event_date and reached.last_event_date
+    {%- if restating() %}
 
     union all
 
@@ -132,11 +158,8 @@ whole as (
     where
         starts.account_id is null
         or {{ days_after('known.last_event_date', var('member_days')) }} < starts.first_date
+    {%- endif %}
 
 )
 
-select * from whole
-{%- else %}
-
 select * from stretches
-{%- endif %}

@@ -5,20 +5,6 @@ with
 
 {%- if restating() %}
 
-screened as (
-
-    select *
-    from {{ ref('int_tracks_screened') }}
-    where event_number in (select event_number from {{ ref('int_restated_events') }})
-
-    union all
-
-    select *
-    from {{ ref('int_tracks_screened') }}
-    where event_number is null and {{ was_delivered('load_id') }}
-
-),
-
 resolved as (
 
     select *
@@ -38,7 +24,7 @@ before as (
 now as (
 
     {%- if restating() %}
-    {{ owned_tracks('screened', 'resolved') }}
+    {{ owned_tracks(renewed('int_tracks_screened'), 'resolved') }}
     {%- else %}
     {{ everything }}
     {%- endif %}

@@ -26,6 +26,13 @@ counted as (
         {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
     group by account_id, user_id, key_set, event_date
 
+),
+
+-- so that who asks for some days need not read all
+by_day as (
+
+    select * from counted {{ 'order by event_date' if not restating() }}
+
 )
 
-select * from counted
+select * from by_day

@@ -3,16 +3,29 @@
     materialized='incremental',
     meta={'restated_by': 'int_reattributed_events', 'restated_on': ['event_number']}
 ) }}
+{%- set columns = [
+    'event_number', 'anonymous_id', 'load_id', 'event_name', 'key_set', 'late_days',
+    'has_bad_properties', 'event_at', 'event_date',
+] | join(', ') %}
 with
 
 tracks as (
 
-    select *
-    from {{ ref('int_tracks_screened') }}
-    where
-        fate = 'kept'
-        and (user_id is null or account_id is null)
-        {{ and_restated('int_reattributed_events', ['event_number']) }}
+    select {{ columns }}, user_id, account_id
+    from {{ renewed('int_tracks_screened') if restating() else ref('int_tracks_screened') }}
+    where fate = 'kept' and (user_id is null or account_id is null)
+    {%- if restating() %}
+    {%- do ref('int_reattributed_events') %}{# which rows are superseded #}
+
+    union all
+
+    select
+        {{ columns }},
+        case when not is_user_inferred then user_id end as user_id,
+        case when not is_account_inferred then account_id end as account_id
+    from {{ superseded('int_resolved_events') }}
+    where event_number not in (select event_number from {{ ref('int_restated_events') }})
+    {%- endif %}
 
 ),
 
@@ -54,9 +67,11 @@ located as (
         identified.event_name,
         identified.key_set,
         identified.late_days,
+        identified.user_id is null as is_user_inferred,
         identified.account_id is null as is_account_inferred,
         coalesce(accounts_joined.has_several_accounts, false) as is_ambiguous_account,
         identified.has_bad_properties,
+        identified.event_at,
         identified.event_date
     from identified
     left join accounts_joined

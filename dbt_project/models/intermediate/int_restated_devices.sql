@@ -27,11 +27,8 @@ events_before as (
 events_now as (
 
     select anonymous_id, user_id, event_at
-    from {{ ref('int_tracks_screened') }}
-    where
-        fate = 'kept'
-        and anonymous_id is not null
-        and user_id is not null {{ and_restated('int_restated_events', ['event_number']) }}
+    from {{ renewed('int_tracks_screened') }}
+    where fate = 'kept' and anonymous_id is not null and user_id is not null
 
 ),
 

@@ -296,6 +296,13 @@ met as (
     from counted
     inner join steps on counted.step_row = steps.step_row
 
+),
+
+-- so that who asks for some days need not read all
+by_day as (
+
+    select * from met {{ 'order by date_day' if not restating() }}
+
 )
 
-select * from met
+select * from by_day

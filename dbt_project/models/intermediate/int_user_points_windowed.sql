@@ -225,6 +225,13 @@ scored as (
             and member_days.date_day
             between scored_stretches.valid_from and scored_stretches.valid_to
 
+),
+
+-- so that who asks for some days need not read all
+by_day as (
+
+    select * from scored {{ 'order by date_day' if not restating() }}
+
 )
 
-select * from scored
+select * from by_day
