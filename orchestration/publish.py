@@ -13,7 +13,7 @@ Parquet files those that stay as they are get a second name (a hard link).
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -28,9 +28,6 @@ from orchestration.errors import InputError, RunError
 SCHEMAS = ("marts", "reference", "ops")
 CATALOG = "accountpulse"
 """Name of the published file and thereby of its catalog: none of the schemas may be called so."""
-
-COPIED_BY_DAY = ("account_engagement_daily", "event_usage_daily", "user_engagement_daily")
-"""Marts of which only the changed days are copied; all other tables are copied whole."""
 
 _WORK = "current_catalog()"
 _COPY = f"'{CATALOG}'"
@@ -92,11 +89,6 @@ class Table:
         return f"{_identifier(self.schema)}.{_identifier(self.name)}"
 
     @property
-    def is_copied_by_day(self) -> bool:
-        """Whether it is enough to copy its changed days."""
-        return self.schema == "marts" and self.name in COPIED_BY_DAY
-
-    @property
     def is_daily(self) -> bool:
         """Whether it is a history by the day: sorted by date, and one Parquet file per month."""
         return self.schema == "marts" and self.name.endswith("_daily")
@@ -127,10 +119,14 @@ class Version:
 
 @dataclass(frozen=True)
 class _Before:
-    """The version to build on, and the days on which it may be wrong."""
+    """The version to build on, and by daily mart the days on which it may be wrong."""
 
     folder: Path
-    days: list[date]
+    changed_days: Mapping[str, Sequence[date]]
+
+    def days_of(self, table: Table) -> Sequence[date] | None:
+        """The days of a table that must be copied; None: all of it."""
+        return self.changed_days.get(table.name) if table.is_daily else None
 
 
 def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
@@ -175,7 +171,7 @@ def publish(
     work: duckdb.DuckDBPyConnection,
     published: Path,
     name: str,
-    changed_days: Sequence[date] | None = None,
+    changed_days: Mapping[str, Sequence[date]] | None = None,
     first_kept: int = 0,
 ) -> Version:
     """Copies the published schemas to a new version and switches readers to it.
@@ -191,8 +187,9 @@ def publish(
         work: the work file, open, everything in it tested, the run recorded in `ops.runs`.
         published: folder of the versions.
         name: of the new one, from `run_name`.
-        changed_days: every day on which a row of a mart in `COPIED_BY_DAY` may differ from the
-            version that `current` points to, new days included; None: not known.
+        changed_days: by daily mart every day on which a row of it may differ from the version that
+            `current` points to, new days included; what is not named is copied whole. None: not
+            known.
         first_kept: versions with a lower number are removed, because they hold erased people.
 
     Raises:
@@ -204,7 +201,7 @@ def publish(
     tables, whole = None, "the changed days are not known"
     if changed_days is not None:
         try:
-            before = _Before(_folder_before(work, published, name), sorted(set(changed_days)))
+            before = _Before(_folder_before(work, published, name), changed_days)
             tables, whole = _write(work, building, before), ""
         except (RunError, duckdb.Error, OSError) as error:
             remove_half_written(published)
@@ -286,15 +283,15 @@ def _fill(work: duckdb.DuckDBPyConnection, before: _Before | None) -> list[Table
         if table not in there:
             for statement in _create_statements(table):
                 work.execute(statement)
-        if before and table.is_copied_by_day:
-            if table not in there:
-                raise RunError(f"{table.relation} is another table in the version before")
-            days = {"days": before.days}
-            work.execute(f"delete from {CATALOG}.{table.relation} {_ON_DAYS}", days)
-            work.execute(insert_statement(table, _ON_DAYS), days)
-        else:
+        days = before.days_of(table) if before else None
+        if days is None:
             work.execute(f"delete from {CATALOG}.{table.relation}")
             work.execute(insert_statement(table))
+        elif table in there:
+            work.execute(f"delete from {CATALOG}.{table.relation} {_ON_DAYS}", {"days": days})
+            work.execute(insert_statement(table, _ON_DAYS), {"days": days})
+        else:
+            raise RunError(f"{table.relation} is another table in the version before")
     return tables
 
 
@@ -367,11 +364,12 @@ def _counted(work: duckdb.DuckDBPyConnection, table: Table, before: _Before | No
     ).fetchall()
     if wanted != got:
         raise RunError(f"{table.relation}: {got} rows were copied of {wanted}")
-    if before and table.is_copied_by_day:
+    days = before.days_of(table) if before else None
+    if days is not None:
         here, there = (
             work.execute(
                 f'select "date", count(*) from {relation} {_ON_DAYS} group by all order by all',
-                {"days": before.days},
+                {"days": days},
             ).fetchall()
             for relation in (table.relation, f"{CATALOG}.{table.relation}")
         )
@@ -419,8 +417,9 @@ def _export_months(
     """One file per month with rows; a month without a changed day keeps the file that it has."""
     folder.mkdir()
     relation = f"{CATALOG}.{table.relation}"
-    if before and table.is_copied_by_day:
-        firsts = {day.replace(day=1) for day in before.days}
+    days = before.days_of(table) if before else None
+    if before and days is not None:
+        firsts = {day.replace(day=1) for day in days}
         written = {_month_file(first) for first in firsts} | {NO_ROWS}
         for path in (before.folder / "parquet" / table.schema / table.name).iterdir():
             if path.name not in written:

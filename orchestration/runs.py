@@ -77,8 +77,24 @@ def known(work: duckdb.DuckDBPyConnection) -> list[str]:
     return [run_id for (run_id,) in work.execute("select run_id from ops.runs").fetchall()]
 
 
+def changed_days(work: duckdb.DuckDBPyConnection) -> dict[str, tuple[date, ...]] | None:
+    """By daily mart the days whose rows may differ from the last run's; None: all of them may."""
+    restated = restated_days(work)
+    if restated is None:
+        return None
+    rescored = work.execute(
+        "select distinct date_day from intermediate.int_restated_activation_days order by 1"
+    ).fetchall()
+    return {
+        "account_activation_daily": tuple(day for (day,) in rescored),
+        "account_engagement_daily": restated,
+        "event_usage_daily": restated,
+        "user_engagement_daily": restated,
+    }
+
+
 def restated_days(work: duckdb.DuckDBPyConnection) -> tuple[date, ...] | None:
-    """Days whose daily rows may differ from the last run's; None: everything was built anew."""
+    """Days whose scores may differ from the last run's; None: everything was built anew."""
     ((load,),) = work.execute("select load_id from intermediate.int_known_run").fetchall()
     if load is None:
         return None

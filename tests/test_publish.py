@@ -203,7 +203,7 @@ DAILY = {
     "user_engagement_daily": "account_id varchar, user_id varchar, is_active boolean",
     "account_activation_daily": "account_id varchar, rate_restated decimal(18, 6)",
 }
-BY_DAY = [name for name in DAILY if name in publish.COPIED_BY_DAY]
+BY_DAY = ("account_engagement_daily", "event_usage_daily", "user_engagement_daily")
 SOME_ROWS = {
     "account_engagement_daily": "'a' || n, if(n = 1, null, 'pro'), n / 4",
     "event_usage_daily": "'a' || n % 2, 'u' || n, 'key', n",
@@ -253,11 +253,12 @@ def next_run(
     changed_days: list[date] | None = None,
     code: str = "code",
 ) -> publish.Version:
-    """Records a run and publishes it."""
+    """Records a run and publishes it; these days of the marts in `BY_DAY` have changed."""
     name = publish.run_name(published, runs.known(work), DAY)
     columns = "run_id, dial_fingerprint, code_fingerprint, reporting_timezone, as_of_date"
     work.execute(f"insert into ops.runs ({columns}) values (?, '', ?, 'UTC', ?)", [name, code, DAY])
-    return publish.publish(work, published, name, changed_days)
+    days = None if changed_days is None else dict.fromkeys(BY_DAY, changed_days)
+    return publish.publish(work, published, name, days)
 
 
 def content(folder: Path) -> dict[str, Any]:
@@ -301,9 +302,26 @@ def inodes(folder: Path) -> dict[Path, int]:
     }
 
 
-def test_the_marts_that_are_copied_by_day_are_marts() -> None:
+def test_of_every_daily_mart_the_changed_days_are_known() -> None:
     models = CHECKOUT / "dbt_project" / "models" / "marts"
-    assert set(publish.COPIED_BY_DAY) <= {path.stem for path in models.glob("**/*.sql")}
+    with closing(duckdb.connect()) as work:
+        work.execute(
+            "create schema intermediate;"
+            " create table intermediate.int_known_run as select 1 as load_id;"
+            " create table intermediate.int_restated_days as"
+            " select unnest([date '2026-03-01', date '2026-02-01']) as date_day;"
+            " create table intermediate.int_restated_activation_days as"
+            " select unnest(['a1', 'a2']) as account_id, date '2026-03-01' as date_day"
+        )
+        days = runs.changed_days(work)
+        work.execute("update intermediate.int_known_run set load_id = null")
+        assert runs.changed_days(work) is None
+
+    first, last = date(2026, 2, 1), date(2026, 3, 1)
+    assert days == {
+        path.stem: (last,) if path.stem == "account_activation_daily" else (first, last)
+        for path in models.glob("**/*_daily.sql")
+    }
 
 
 def test_a_daily_mart_has_a_parquet_file_per_month_and_is_sorted_by_date(

@@ -101,7 +101,7 @@ def published_marts(
             restated, first_restated = runs.record_restatements(connection, name)
             version = publish(
                 *(connection, settings.published, name),
-                changed_days=restated_days,
+                changed_days=runs.changed_days(connection),
                 first_kept=suppression.first_run(connection),
             )
         finally:
