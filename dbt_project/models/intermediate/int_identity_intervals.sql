@@ -3,25 +3,24 @@
     materialized='incremental',
     meta={'restated_by': 'int_restated_devices', 'restated_on': ['anonymous_id']}
 ) }}
+{#- What ties a new device to a user came just now; of others all tracks are looked through. -#}
+{%- set devices = 'select anonymous_id from ' ~ ref('int_restated_devices') ~ ' where' %}
+{%- set tracks = ref('int_tracks_screened') if not restating() else '(select * from '
+    ~ ref('int_tracks_screened') ~ ' where anonymous_id in (' ~ devices ~ ' was_identified)'
+    ~ ' union all select * from ' ~ renewed('int_tracks_screened')
+    ~ ' where anonymous_id in (' ~ devices ~ ' not was_identified))' %}
 {#- Text in place of a common table expression: what two read would be written down whole. -#}
 {%- set identifications -%}
     (
-        select anonymous_id, user_id, row_at as identified_at
-        from {{ ref('int_identifies_deduplicated') }}
-        where
-            anonymous_id is not null
-            and user_id is not null
-            {{ and_restated('int_restated_devices', ['anonymous_id']) }}
+        select anonymous_id, user_id, identified_at
+        from {{ ref('int_identifying_calls') }}
+        where true {{ and_restated('int_restated_devices', ['anonymous_id']) }}
 
         union all
 
         select anonymous_id, user_id, event_at as identified_at
-        from {{ ref('int_tracks_screened') }}
-        where
-            fate = 'kept'
-            and anonymous_id is not null
-            and user_id is not null
-            {{ and_restated('int_restated_devices', ['anonymous_id']) }}
+        from {{ tracks }} as tracks
+        where fate = 'kept' and anonymous_id is not null and user_id is not null
     )
 {%- endset %}
 with

@@ -1,32 +1,31 @@
 -- One row per anonymous id whose identification changed.
 {%- if not restating() %}
-select anonymous_id from {{ ref('int_identifies_screened') }} where false
+select
+    anonymous_id,
+    true as was_identified
+from {{ ref('int_identifying_calls') }} where false
 {%- else %}
 with
 
-identifies as (
+identified_before as (
 
-    select * from {{ ref('int_identifies_screened') }}
+    select anonymous_id, user_id, identified_at from {{ superseded('int_identifying_calls') }}
 
-),
+    union all
 
-exclusions_changed as (
-
-    {{ changed_rows('int_excluded_entities', ['entity', 'entity_id']) }}
-
-),
-
-events_before as (
-
-    select anonymous_id, user_id, event_at
+    select anonymous_id, user_id, event_at as identified_at
     from {{ superseded('int_tracks_screened') }}
     where fate = 'kept' and anonymous_id is not null and user_id is not null
 
 ),
 
-events_now as (
+identified_now as (
 
-    select anonymous_id, user_id, event_at
+    select anonymous_id, user_id, identified_at from {{ ref('int_identifying_calls') }}
+
+    union all
+
+    select anonymous_id, user_id, event_at as identified_at
     from {{ renewed('int_tracks_screened') }}
     where fate = 'kept' and anonymous_id is not null and user_id is not null
 
@@ -38,56 +37,47 @@ known as (
 
 ),
 
-identifies_changed as (
-
-    select row_id
-    from identifies
-    where
-        {{ was_delivered('load_id') }}
-        or row_date > {{ known_date() }}
-        or user_id in (select entity_id from exclusions_changed where entity = 'user')
-
-),
-
 lost as (
 
-    select * from events_before
+    select * from identified_before
     except
-    select * from events_now
+    select * from identified_now
 
 ),
 
 gained as (
 
-    select * from events_now
+    select * from identified_now
     except
-    select * from events_before
+    select * from identified_before
 
 ),
 
-restated as (
-
-    -- a copy that says no device may be the one that counts now
-    select anonymous_id
-    from identifies
-    where anonymous_id is not null and row_id in (select row_id from identifies_changed)
-
-    union
+changed as (
 
     select anonymous_id from lost
 
     union
 
-    -- an event that says what was known anyhow changes nothing
+    -- what was known anyhow changes nothing
     select gained.anonymous_id
     from gained
     left join known
         on
             gained.anonymous_id = known.anonymous_id
             and gained.user_id = known.user_id
-            and gained.event_at >= known.valid_from
-            and gained.event_at < known.valid_before
+            and gained.identified_at >= known.valid_from
+            and gained.identified_at < known.valid_before
     where known.anonymous_id is null
+
+),
+
+restated as (
+
+    select
+        anonymous_id,
+        anonymous_id in (select anonymous_id from known) as was_identified
+    from changed
 
 )
 
