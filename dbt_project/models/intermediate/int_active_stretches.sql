@@ -1,13 +1,9 @@
 -- One row per account, user (null: unknown) and stretch of days with events, none of which is more
 -- than member_days after the one before.
 {{ config(materialized='incremental') }}
+{#- Of all event days no common table expression: what two read would be written down whole. -#}
+{%- set event_days = ref('int_event_days') %}
 with
-
-event_days as (
-
-    select * from {{ ref('int_event_days') }}
-
-),
 
 {%- if restating() %}
 
@@ -19,7 +15,7 @@ lost as (
         select account_id, user_id, event_date from {{ superseded('int_event_days') }}
         except
         select account_id, user_id, event_date
-        from event_days
+        from {{ event_days }}
         where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
     ) as gone
 
@@ -60,7 +56,7 @@ active_days as (
     {%- if restating() %}
 
     select distinct event_days.account_id, event_days.user_id, event_days.event_date
-    from event_days
+    from {{ event_days }} as event_days
     inner join starts on event_days.account_id = starts.account_id
     where
         event_days.event_date in (select date_day from range)
@@ -68,7 +64,7 @@ active_days as (
 
     {%- else %}
 
-    select distinct account_id, user_id, event_date from event_days
+    select distinct account_id, user_id, event_date from {{ event_days }}
     {%- endif %}
 
 ),
