@@ -22,10 +22,13 @@ table are found by the key alone, then read where they stand; and the new ones s
             )
         {%- endif -%}
     {%- endset -%}
-    {%- set found = where -%}
+    {%- set find = '' -%}
     {%- if where and meta.get('is_long') -%}
         {%- set position = row_position(target) -%}
-        {%- set found = 'where ' ~ position ~ ' in (select ' ~ position ~ ' from ' ~ target ~ ' ' ~ where ~ ')' -%}
+        {%- set replaced = target.identifier ~ '__replaced' -%}
+        {%- set find = 'create or replace temporary table ' ~ replaced ~ ' as select ' ~ position
+            ~ ' as position from ' ~ target ~ ' ' ~ where ~ ';' -%}
+        {%- set where = 'where ' ~ position ~ ' in (select position from ' ~ replaced ~ ')' -%}
     {%- endif -%}
     {%- set bring = create_table_as(True, fresh, arguments['select']) ~ ';' -%}
     {%- if meta.get('is_long') -%}
@@ -33,7 +36,8 @@ table are found by the key alone, then read where they stand; and the new ones s
         {%- set bring = 'create or replace table ' ~ fresh ~ ' as ' ~ arguments['select'] ~ ';' -%}
     {%- endif -%}
     {{ bring if not meta.get('restated_by') }}
-    create or replace table {{ former }} as select * from {{ target }} {{ found }};
+    {{ find }}
+    create or replace table {{ former }} as select * from {{ target }} {{ where }};
     {{ bring if meta.get('restated_by') }}
     delete from {{ target }} {{ where }};
     insert into {{ target }} select * from {{ fresh }};
