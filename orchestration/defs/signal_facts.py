@@ -40,7 +40,7 @@ from orchestration.signals.weeks import BASELINE_GAP_WEEKS, HISTORY_WEEKS, NOW_W
 
 Array = npt.NDArray[Any]
 
-MAX_CELLS = 4_000_000
+MAX_CELLS = 8_000_000
 """At most so many days of accounts, and of users, are in memory at once."""
 
 PART_CELLS = 1_200_000

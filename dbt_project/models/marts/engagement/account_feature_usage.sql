@@ -19,20 +19,48 @@ features as (
 
 ),
 
-summed as (
+-- users and days each in groups of their own: to tell them apart within one takes longer
+by_user as (
 
-    select
-        account_id,
-        feature,
-        sum(event_count) as event_count_30d,
-        count(distinct user_id) as user_count_30d,
-        count(distinct event_date) as active_day_count_30d
+    select account_id, feature, sum(event_count) as event_count
     from {{ ref('int_event_key_days') }}
     where
         user_id is not null
         and feature is not null
         and event_date > {{ days_after(as_of_date(), -30) }}
-    group by 1, 2
+    group by account_id, feature, user_id
+
+),
+
+by_day as (
+
+    select account_id, feature
+    from {{ ref('int_event_key_days') }}
+    where
+        user_id is not null
+        and feature is not null
+        and event_date > {{ days_after(as_of_date(), -30) }}
+    group by account_id, feature, event_date
+
+),
+
+used as (
+
+    select
+        account_id,
+        feature,
+        sum(event_count) as event_count_30d,
+        count(*) as user_count_30d
+    from by_user
+    group by account_id, feature
+
+),
+
+active as (
+
+    select account_id, feature, count(*) as active_day_count_30d
+    from by_day
+    group by account_id, feature
 
 ),
 
@@ -41,7 +69,7 @@ last_used as (
     select account_id, feature, max(event_date) as last_used_date
     from {{ ref('int_event_key_days') }}
     where user_id is not null and feature is not null
-    group by 1, 2
+    group by account_id, feature
 
 ),
 
@@ -50,14 +78,16 @@ feature_usage as (
     select
         accounts.account_id,
         features.feature,
-        cast(coalesce(summed.event_count_30d, 0) as bigint) as event_count_30d,
-        coalesce(summed.user_count_30d, 0) as user_count_30d,
-        coalesce(summed.active_day_count_30d, 0) as active_day_count_30d,
+        cast(coalesce(used.event_count_30d, 0) as bigint) as event_count_30d,
+        coalesce(used.user_count_30d, 0) as user_count_30d,
+        coalesce(active.active_day_count_30d, 0) as active_day_count_30d,
         last_used.last_used_date
     from accounts
     cross join features
-    left join summed
-        on accounts.account_id = summed.account_id and features.feature = summed.feature
+    left join used
+        on accounts.account_id = used.account_id and features.feature = used.feature
+    left join active
+        on accounts.account_id = active.account_id and features.feature = active.feature
     left join last_used
         on accounts.account_id = last_used.account_id and features.feature = last_used.feature
 
