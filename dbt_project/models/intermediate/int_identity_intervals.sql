@@ -4,11 +4,11 @@
     meta={'restated_by': 'int_restated_devices', 'restated_on': ['anonymous_id']}
 ) }}
 {#- What ties a new device to a user came just now; of others all tracks are looked through. -#}
-{%- set devices = 'select anonymous_id from ' ~ ref('int_restated_devices') ~ ' where' %}
 {%- set tracks = ref('int_tracks_screened') if not restating() else '(select * from '
-    ~ ref('int_tracks_screened') ~ ' where anonymous_id in (' ~ devices ~ ' was_identified)'
-    ~ ' union all select * from ' ~ renewed('int_tracks_screened')
-    ~ ' where anonymous_id in (' ~ devices ~ ' not was_identified))' %}
+    ~ ref('int_tracks_screened') ~ ' where anonymous_id in (select anonymous_id from '
+    ~ ref('int_restated_devices') ~ ' where was_identified) union all select * from '
+    ~ renewed('int_tracks_screened') ~ ' where anonymous_id in (select anonymous_id from '
+    ~ ref('int_restated_devices') ~ ' where not was_identified))' %}
 {#- Text in place of a common table expression: what two read would be written down whole. -#}
 {%- set identifications -%}
     (
