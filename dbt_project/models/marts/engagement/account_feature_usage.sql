@@ -1,4 +1,15 @@
 -- One row per account and feature of the tracked events, used or not.
+{#- Text in place of a common table expression: what two read would be written down whole. -#}
+{%- set recent -%}
+    (
+        select *
+        from {{ ref('int_event_key_days') }}
+        where
+            user_id is not null
+            and feature is not null
+            and event_date > {{ days_after(as_of_date(), -30) }}
+    ) as recent
+{%- endset %}
 with
 
 accounts as (
@@ -23,11 +34,7 @@ features as (
 by_user as (
 
     select account_id, feature, sum(event_count) as event_count
-    from {{ ref('int_event_key_days') }}
-    where
-        user_id is not null
-        and feature is not null
-        and event_date > {{ days_after(as_of_date(), -30) }}
+    from {{ recent }}
     group by account_id, feature, user_id
 
 ),
@@ -35,11 +42,7 @@ by_user as (
 by_day as (
 
     select account_id, feature
-    from {{ ref('int_event_key_days') }}
-    where
-        user_id is not null
-        and feature is not null
-        and event_date > {{ days_after(as_of_date(), -30) }}
+    from {{ recent }}
     group by account_id, feature, event_date
 
 ),
