@@ -2,12 +2,14 @@
 
 Usage: counted.py COMMAND …, with the file to write in ACCOUNTPULSE_COUNTED: `{"statements": …,
 "read": {table: rows}, "written": {table: rows}}`. Every connection is profiled by DuckDB itself,
-which costs time: nothing that is counted is to be timed.
+which costs time: nothing that is counted is to be timed. dbt's process begins with this file as
+well, and leaves what it counted beside that file.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 from collections import Counter
@@ -20,6 +22,8 @@ statements = 0
 read: Counter[str] = Counter()
 written: Counter[str] = Counter()
 connect = duckdb.connect
+OF_ALL = os.environ["ACCOUNTPULSE_COUNTED"]
+OF_DBT = f"{OF_ALL}.dbt"
 INTO = re.compile(
     r"\b(?:insert into|create (?:or replace )?(?:temp(?:orary)? )?table(?: if not exists)?)"
     r"\s+([\w.\"]+)",
@@ -65,6 +69,8 @@ class Profiled:
         """Close the connection; what it did last is counted."""
         self._count()
         self._connection.close()
+        if multiprocessing.parent_process():
+            Path(OF_DBT).write_text(counts())
 
     def _count(self) -> None:
         try:
@@ -101,17 +107,34 @@ def count(node: dict[str, Any], into: str) -> None:
         count(child, into)
 
 
+def counts() -> str:
+    """Return what was counted so far, as JSON."""
+    return json.dumps({"statements": statements, "read": read, "written": written})
+
+
+def profile_everything() -> None:
+    """Count what every connection does that is opened from now on."""
+    duckdb.connect = lambda *args, **named: Profiled(connect(*args, **named))
+
+
 def main() -> None:
     """Count while the command line of the product runs."""
-    duckdb.connect = lambda *args, **named: Profiled(connect(*args, **named))
+    global statements  # noqa: PLW0603 - one count per process
+    profile_everything()
     from orchestration.cli import main as command  # noqa: PLC0415 - it is to find the above
 
     try:
         command()
     finally:
-        counts = {"statements": statements, "read": read, "written": written}
-        Path(os.environ["ACCOUNTPULSE_COUNTED"]).write_text(json.dumps(counts))
+        of_dbt = json.loads(Path(OF_DBT).read_text())
+        Path(OF_DBT).unlink()
+        statements += of_dbt["statements"]
+        read.update(of_dbt["read"])
+        written.update(of_dbt["written"])
+        Path(OF_ALL).write_text(counts())
 
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":
+    profile_everything()

@@ -295,7 +295,9 @@ def _execute(
     full_refresh: bool = False,
     restate_dials: bool = False,
 ) -> None:
-    from orchestration import report
+    from orchestration import dbt_process, report
+
+    dbt_process.start(settings)
     from orchestration.execution import execute
 
     with report.progress() as listener:

@@ -27,6 +27,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = CHECKOUT / "dbt_project"
 
 SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|%)", re.IGNORECASE)
+PARSED = "partial_parse.msgpack"
+"""The file from which dbt restores its own manifest without parsing."""
+
 MEMORY_MB = min(6_000, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 6 // 10_000_000)
 """Memory for DuckDB: six tenths of the machine's, and no more than what it gains by."""
 
@@ -215,12 +218,10 @@ class DbtManifest:
 
     Args:
         json: content of `manifest.json`.
-        parsed: the bytes from which dbt restores its own manifest without parsing.
-        folder: where both are kept.
+        folder: where it is kept, beside `PARSED`.
     """
 
     json: dict[str, Any]
-    parsed: bytes
     folder: Path
 
 
@@ -274,11 +275,7 @@ def _add_files(key: "hashlib._Hash", folder: Path, suffixes: set[str]) -> None:
 
 
 def _read_manifest(folder: Path) -> DbtManifest:
-    return DbtManifest(
-        json=json.loads((folder / "manifest.json").read_bytes()),
-        parsed=(folder / "partial_parse.msgpack").read_bytes(),
-        folder=folder,
-    )
+    return DbtManifest(json=json.loads((folder / "manifest.json").read_bytes()), folder=folder)
 
 
 def _parse(settings: Settings, folder: Path) -> DbtManifest:

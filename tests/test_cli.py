@@ -259,6 +259,31 @@ def test_a_killed_run_leaves_the_published_version_and_the_next_run_just_works(
     ]
 
 
+def test_when_the_process_of_dbt_is_killed_the_run_says_so_and_the_next_one_just_works(
+    raw: Path, tmp_path: Path
+) -> None:
+    run = ("run", "--raw", raw, "--warehouse", tmp_path, "--as-of", AS_OF)
+    with started(*run) as process:
+        children = subprocess.run(
+            ["ps", "-ww", "--ppid", str(process.pid), "-o", "pid=,args="],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        (of_dbt,) = [line.split()[0] for line in children if "spawn_main" in line]
+        os.kill(int(of_dbt), signal.SIGKILL)
+        told, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "dbt ended unexpectedly (exit code -9); if memory was short: --memory-limit" in told
+    assert not (tmp_path / "published" / "current").exists()
+
+    done = accountpulse(*run)
+
+    assert done.returncode == 0, done.stderr
+    assert current(tmp_path) == f"run-00001-{AS_OF}"
+
+
 def test_an_earlier_as_of_date_is_refused_and_possible_in_another_folder(
     warehouse: Path, raw: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,129 @@
+"""What the process of dbt does: it invokes dbt with a manifest made beforehand, and tells of it."""
+
+import os
+import threading
+from contextlib import closing
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import SeedNode
+from dbt.events.types import NodeFinished
+from dbt.parser.manifest import extended_mashumuro_decoder
+from dbt_common.events.base_types import BaseEvent, EventLevel, EventMsg
+from dbt_common.events.event_manager import EventManager
+from dbt_common.events.event_manager_client import ctx_set_event_manager
+
+from orchestration.dbt_process import FinishedNode, Invocation, Outcome
+from orchestration.project import PARSED, Settings, manifest
+
+WRONG = {EventLevel.WARN, EventLevel.ERROR}
+
+
+def serve(connection: Connection, settings: Settings) -> None:
+    """Invokes dbt as often as asked, with a manifest restored before it is asked for."""
+    known = manifest(settings).folder
+    while True:
+        ready = _restored(known)
+        asked = connection.recv()
+        if asked.manifest != known:
+            known = asked.manifest
+            ready = _restored(known)
+        connection.send(_invoked(connection, asked, ready))
+
+
+class _Quiet(EventManager):
+    """Tells of nodes that are done and of what goes wrong, not of 4,000 other things per run."""
+
+    def fire_event(
+        self,
+        e: BaseEvent,
+        level: EventLevel | None = None,
+        node: Any = None,  # noqa: ANN401 - dbt's own signature
+        force_warn_or_error_handling: bool = False,
+    ) -> None:
+        if isinstance(e, NodeFinished) or (level or e.level_tag()) in WRONG:
+            super().fire_event(e, level, node, force_warn_or_error_handling)
+
+
+def _restored(folder: Path) -> Manifest:
+    parsed = (folder / PARSED).read_bytes()
+    restored = Manifest.from_msgpack(parsed, decoder=extended_mashumuro_decoder)
+    restored.build_flat_graph()  # type: ignore[no-untyped-call]
+    return restored
+
+
+def _invoked(connection: Connection, asked: Invocation, parsed: Manifest) -> Outcome:
+    os.environ |= asked.settings.environment
+    for node in parsed.nodes.values():
+        if isinstance(node, SeedNode):
+            node.original_file_path = str(asked.settings.seeds / f"{node.name}.csv")
+    ctx_set_event_manager(_Quiet())
+    # Open while dbt works: counts rows beside it, in the same DuckDB instance.
+    with closing(asked.settings.connect()) as database:
+        listener = _Listener(connection, database, parsed)
+        result = dbtRunner(manifest=parsed, callbacks=[listener.listen]).invoke(asked.arguments)
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    return Outcome(_problems(result, asked.settings))
+
+
+class _Listener:
+    """Tells of nodes as dbt's threads are done with them."""
+
+    def __init__(
+        self, connection: Connection, database: duckdb.DuckDBPyConnection, parsed: Manifest
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._nodes = parsed.nodes
+        self._lock = threading.Lock()
+
+    def listen(self, event: EventMsg) -> None:
+        if event.info.name != "NodeFinished":
+            return
+        told, result = event.data.node_info, event.data.run_result
+        with self._lock:
+            self._connection.send(
+                FinishedNode(
+                    unique_id=told.unique_id,
+                    status=told.node_status,
+                    seconds=result.execution_time,
+                    failures=result.num_failures,
+                    row_count=self._row_count(told.unique_id, told.node_status),
+                )
+            )
+
+    def _row_count(self, unique_id: str, status: str) -> int | None:
+        node: Any = self._nodes[unique_id]
+        is_table = node.resource_type != "test" and node.config.materialized != "view"
+        if status != "success" or not (is_table or node.schema == "marts"):
+            return None
+        ((count,),) = self._database.execute(
+            f"select count(*) from {node.relation_name}"
+        ).fetchall()
+        return int(count)
+
+
+def _problems(result: dbtRunnerResult, settings: Settings) -> list[str]:
+    """What failed, and how to look at it."""
+    if result.success:
+        return []
+    if result.exception:
+        return [f"dbt stopped: {result.exception}"]
+    problems = []
+    for outcome in getattr(result.result, "results", []):
+        node = outcome.node
+        if outcome.status == "fail":
+            query = Path(node.compiled_path).absolute()
+            problems.append(
+                f"check {node.name} failed with {outcome.failures} rows; to see them: "
+                f'accountpulse query --warehouse {settings.warehouse} --work "$(cat {query})"'
+            )
+        elif outcome.status in {"error", "runtime error"}:
+            what = str(outcome.message).split("\n  > in macro")[0].rstrip()
+            problems.append(f"{node.resource_type} {node.name} failed: {what}")
+    return problems or ["dbt stopped"]
