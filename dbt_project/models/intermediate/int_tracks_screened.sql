@@ -44,13 +44,18 @@ tracked_events as (
 
 ),
 
--- few ids come twice; only their rows need to be put in order
+-- few ids come twice; only their rows need to be put in order (any number may stand for no id: a
+-- filter would make all numbers twice)
 copied as (
 
     select event_number
-    from {{ tracks }}
-    group by 1
-    having count(event_number) > 1
+    from (
+        select
+            event_number,
+            row_number() over (partition by event_number) as copy_number
+        from (select coalesce(event_number, 0) as event_number from {{ tracks }}) as numbers
+    ) as numbered
+    where copy_number = 2
 
 ),
 
