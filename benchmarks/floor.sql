@@ -404,8 +404,7 @@ create temp table doubled as
 select hash(id) as id_hash
 from read_parquet(getvariable('raw') || '/**/tracks*.parquet')
 where id is not null
-group by 1
-having count(*) > 1
+qualify row_number() over (partition by hash(id)) = 2
 union
 select unnest([hash(id), hash(trimmed(id))]) as id_hash
 from read_parquet(getvariable('raw') || '/**/tracks*.parquet')

@@ -2,11 +2,22 @@
 {{ config(materialized='incremental', meta={'restated_on': ['load_id']}) }}
 with
 
+screened as (
+
+    select row_position, fate as quarantine_reason
+    from {{ renewed('int_tracks_screened') if restating() else ref('int_tracks_screened') }}
+    where
+        {{ was_delivered('load_id') }}
+        and fate not in ('waiting', 'excluded', 'duplicate', 'kept')
+
+),
+
+-- raw rows are read where they stand
 tracks as (
 
-    select *, {{ track_quarantine_reason() }} as quarantine_reason
-    from {{ ref('stg_tracks') }}
-    where {{ was_delivered('load_id') }}
+    select tracks.*, screened.quarantine_reason
+    from {{ ref('stg_tracks') }} as tracks
+    inner join screened on tracks.row_position = screened.row_position
 
 ),
 
@@ -29,7 +40,6 @@ quarantined as (
         event_name, quarantine_reason as reason,
         coalesce(cast(event_time as {{ dbt.type_string() }}), unparsed) as time_text, received_at
     from tracks
-    where quarantine_reason is not null
 
     union all
 
