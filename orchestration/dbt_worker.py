@@ -1,5 +1,6 @@
 """What the process of dbt does: it invokes dbt with a manifest made beforehand, and tells of it."""
 
+import multiprocessing
 import os
 import threading
 from contextlib import closing
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt import mp_context
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
@@ -26,6 +28,9 @@ WRONG = {EventLevel.WARN, EventLevel.ERROR}
 
 def serve(connection: Connection, settings: Settings) -> None:
     """Invokes dbt as often as asked, with a manifest restored before it is asked for."""
+    # dbt's locks are for this process alone; with names they would outlive it when it is killed.
+    multiprocessing.set_start_method("fork", force=True)
+    mp_context._MP_CONTEXT = multiprocessing.get_context("fork")  # type: ignore[assignment] # noqa: SLF001
     known = manifest(settings).folder
     while True:
         ready = _restored(known)
