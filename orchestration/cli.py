@@ -246,6 +246,7 @@ def _run(
     full_refresh: bool = False,
     restate_dials: bool = False,
 ) -> None:
+    from orchestration import dbt_process
     from orchestration.dial_changes import judged
     from orchestration.dials import load_dials
     from orchestration.publish import check_ascending
@@ -256,6 +257,7 @@ def _run(
         raise InputError(f"--from {from_date} is after the as-of date {as_of}")
     # what is wrong is told before there is anything to wait for
     judged(settings, load_dials(settings.seeds), restate=restate_dials)
+    dbt_process.start(settings)
     with _writing(settings):
         as_of = _as_of(settings, asked)  # midnight may have passed
         check_ascending(settings.published, as_of)
@@ -295,9 +297,7 @@ def _execute(
     full_refresh: bool = False,
     restate_dials: bool = False,
 ) -> None:
-    from orchestration import dbt_process, report
-
-    dbt_process.start(settings)
+    from orchestration import report
     from orchestration.execution import execute
 
     with report.progress() as listener:
@@ -316,8 +316,11 @@ def _publish_without(settings: Settings, as_of: date, first_date: date | None) -
     Raises:
         RunError: that failed; says what is still to be done.
     """
+    from orchestration import dbt_process
+
     click.echo(f"{settings.warehouse}: everything anew, as of {as_of}")
     from_date = min(first_date, as_of) if first_date else None
+    dbt_process.start(settings)
     try:
         _execute(settings, as_of, from_date=from_date, full_refresh=True)
     except (InputError, RunError) as error:

@@ -69,8 +69,7 @@ class _Process:
         self._process = context.Process(target=_work, args=(theirs, settings), name="dbt")
         self._process.start()
         theirs.close()
-        # With nobody left to ask it ends; this process waits for that.
-        atexit.register(self.connection.close)
+        atexit.register(self.stop)
 
     def is_alive(self) -> bool:
         return self._process.is_alive()
@@ -123,7 +122,6 @@ def _work(connection: Connection, settings: Settings) -> None:
     """What the process does: one invocation after the other, as long as somebody may ask."""
     # Ctrl-C comes to both; whoever asked says what is to become of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    atexit.register(os._exit, 0)  # nothing is taken apart that is not needed any more
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from orchestration import dbt_worker  # noqa: PLC0415 - dbt is not for the process that asks
 

@@ -21,7 +21,7 @@ from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
 
 from orchestration.dbt_process import FinishedNode, Invocation, Outcome
-from orchestration.project import PARSED, Settings, manifest
+from orchestration.project import PARSED, Settings, dbt_arguments, manifest
 
 WRONG = {EventLevel.WARN, EventLevel.ERROR}
 
@@ -32,6 +32,7 @@ def serve(connection: Connection, settings: Settings) -> None:
     multiprocessing.set_start_method("fork", force=True)
     mp_context._MP_CONTEXT = multiprocessing.get_context("fork")  # type: ignore[assignment] # noqa: SLF001
     known = manifest(settings).folder
+    _warm_up(settings, _restored(known))
     while True:
         ready = _restored(known)
         asked = connection.recv()
@@ -60,6 +61,13 @@ def _restored(folder: Path) -> Manifest:
     restored = Manifest.from_msgpack(parsed, decoder=extended_mashumuro_decoder)
     restored.build_flat_graph()  # type: ignore[no-untyped-call]
     return restored
+
+
+def _warm_up(settings: Settings, parsed: Manifest) -> None:
+    """Invokes dbt on no node, without the warehouse: what it loads at first use is then there."""
+    ctx_set_event_manager(_Quiet())
+    nothing = ["build", *dbt_arguments(settings), "--no-write-json", "--select", "no_such_node"]
+    dbtRunner(manifest=parsed).invoke(nothing)
 
 
 def _invoked(connection: Connection, asked: Invocation, parsed: Manifest) -> Outcome:
