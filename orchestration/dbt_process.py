@@ -4,7 +4,6 @@ Both are Python from end to end: in one process they take turns under its one lo
 nothing to do. This one is imported while Dagster is, and tells of each node as dbt is done with it.
 """
 
-import atexit
 import multiprocessing
 import os
 import signal
@@ -66,10 +65,12 @@ class _Process:
     def __init__(self, settings: Settings) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, settings), name="dbt")
+        # A daemon is ended with the process that started it, which may be a child process itself.
+        self._process = context.Process(
+            target=_work, args=(theirs, settings), name="dbt", daemon=True
+        )
         self._process.start()
         theirs.close()
-        atexit.register(self.stop)
 
     def is_alive(self) -> bool:
         return self._process.is_alive()

@@ -1,5 +1,6 @@
 """The wiring, pinned: which assets there are, what stands on what, what runs when."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
 
-from orchestration import project
+from orchestration import dbt_process, project
 from orchestration.errors import InputError, RunError
 from orchestration.lock import writer_lock
 from orchestration.project import CHECKOUT, Settings
@@ -413,3 +414,15 @@ def asleep(pid: int) -> None:
             return
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_the_process_of_dbt_ends_with_a_child_process_that_started_it(tmp_path: Path) -> None:
+    """Runs that Dagster's pages start are child processes of its server."""
+    settings = Settings.resolve(tmp_path, tmp_path)
+    run = multiprocessing.get_context("spawn").Process(target=dbt_process.start, args=[settings])
+    run.start()
+    run.join(60)
+    ended = run.exitcode
+    run.kill()
+
+    assert ended == 0
