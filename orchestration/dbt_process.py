@@ -54,9 +54,15 @@ class FinishedNode:
 
 @dataclass(frozen=True)
 class Outcome:
-    """That dbt is done with everything, and what went wrong."""
+    """That dbt is done with everything.
+
+    Args:
+        problems: what failed, a line each.
+        error: what kept dbt from its work.
+    """
 
     problems: list[str]
+    error: Exception | None = None
 
 
 class _Process:
@@ -100,6 +106,8 @@ def invoke(asked: Invocation) -> Generator[FinishedNode, None, None]:
 
     Raises:
         RunError: what failed, and how to look at it.
+        duckdb.Error: the work file could not be opened.
+        OSError: another file could not be.
     """
     process = start(asked.settings)
     told: FinishedNode | Outcome | None = None
@@ -115,6 +123,8 @@ def invoke(asked: Invocation) -> Generator[FinishedNode, None, None]:
     finally:
         if not isinstance(told, Outcome):
             process.stop()
+    if told.error:
+        raise told.error
     if told.problems:
         raise RunError("\n".join(told.problems))
 
@@ -126,7 +136,7 @@ def _work(connection: Connection, settings: Settings) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from orchestration import dbt_worker  # noqa: PLC0415 - dbt is not for the process that asks
 
-    with suppress(EOFError, OSError):  # nobody is left to ask
+    with suppress(EOFError, ConnectionError):  # nobody is left to ask
         dbt_worker.serve(connection, settings)
 
 

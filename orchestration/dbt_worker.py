@@ -39,7 +39,11 @@ def serve(connection: Connection, settings: Settings) -> None:
         if asked.manifest != known:
             known = asked.manifest
             ready = _restored(known)
-        connection.send(_invoked(connection, asked, ready))
+        try:
+            outcome = _invoked(connection, asked, ready)
+        except (duckdb.Error, OSError) as error:
+            outcome = Outcome([], error)
+        connection.send(outcome)
 
 
 class _Quiet(EventManager):

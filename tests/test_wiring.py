@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import dagster as dg
+import duckdb
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
 
@@ -426,3 +428,11 @@ def test_the_process_of_dbt_ends_with_a_child_process_that_started_it(tmp_path: 
     run.kill()
 
     assert ended == 0
+
+
+def test_what_keeps_dbt_from_its_work_is_raised_where_it_was_asked_to(tmp_path: Path) -> None:
+    settings = Settings.resolve(tmp_path, tmp_path)
+    asked = dbt_process.Invocation(settings, project.manifest(settings).folder, ["build"])
+
+    with closing(settings.connect()), pytest.raises(duckdb.IOException, match="lock"):
+        list(dbt_process.invoke(asked))
