@@ -247,6 +247,8 @@ def _run(
     restate_dials: bool = False,
 ) -> None:
     from orchestration import dbt_process
+
+    dbt_process.start(settings)
     from orchestration.dial_changes import judged
     from orchestration.dials import load_dials
     from orchestration.publish import check_ascending
@@ -257,7 +259,6 @@ def _run(
         raise InputError(f"--from {from_date} is after the as-of date {as_of}")
     # what is wrong is told before there is anything to wait for
     judged(settings, load_dials(settings.seeds), restate=restate_dials)
-    dbt_process.start(settings)
     with _writing(settings):
         as_of = _as_of(settings, asked)  # midnight may have passed
         check_ascending(settings.published, as_of)

@@ -4,6 +4,7 @@ Both are Python from end to end: in one process they take turns under its one lo
 nothing to do. This one is imported while Dagster is, and tells of each node as dbt is done with it.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -134,6 +135,7 @@ def _work(connection: Connection, settings: Settings) -> None:
     # Ctrl-C comes to both; whoever asked says what is to become of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.disable()  # until there is work: what is imported stays
     from orchestration import dbt_worker  # noqa: PLC0415 - dbt is not for the process that asks
 
     with suppress(EOFError, ConnectionError):  # nobody is left to ask

@@ -1,5 +1,6 @@
 """What the process of dbt does: it invokes dbt with a manifest made beforehand, and tells of it."""
 
+import gc
 import multiprocessing
 import os
 import threading
@@ -21,7 +22,7 @@ from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
 
 from orchestration.dbt_process import FinishedNode, Invocation, Outcome
-from orchestration.project import PARSED, Settings, dbt_arguments, manifest
+from orchestration.project import RESTORED, Settings, dbt_arguments, manifest
 
 WRONG = {EventLevel.WARN, EventLevel.ERROR}
 
@@ -31,10 +32,14 @@ def serve(connection: Connection, settings: Settings) -> None:
     # dbt's locks are for this process alone; with names they would outlive it when it is killed.
     multiprocessing.set_start_method("fork", force=True)
     mp_context._MP_CONTEXT = multiprocessing.get_context("fork")  # type: ignore[assignment] # noqa: SLF001
-    known = manifest(settings).folder
+    known = manifest(settings)
     _warm_up(settings, _restored(known))
     while True:
         ready = _restored(known)
+        # All that is there by now stays; only what comes is looked through for garbage.
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
         asked = connection.recv()
         if asked.manifest != known:
             known = asked.manifest
@@ -61,7 +66,7 @@ class _Quiet(EventManager):
 
 
 def _restored(folder: Path) -> Manifest:
-    parsed = (folder / PARSED).read_bytes()
+    parsed = (folder / RESTORED).read_bytes()
     restored = Manifest.from_msgpack(parsed, decoder=extended_mashumuro_decoder)
     restored.build_flat_graph()  # type: ignore[no-untyped-call]
     return restored

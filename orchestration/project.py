@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = CHECKOUT / "dbt_project"
 
 SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|%)", re.IGNORECASE)
-PARSED = "partial_parse.msgpack"
+RESTORED = "partial_parse.msgpack"
 """The file from which dbt restores its own manifest without parsing."""
 
 MEMORY_MB = min(6_000, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 6 // 10_000_000)
@@ -212,21 +212,11 @@ def dbt_arguments(settings: Settings, **variables: str | None) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class DbtManifest:
-    """A parsed dbt project: as JSON for Dagster, and as dbt itself reads it back.
+def manifest(settings: Settings) -> Path:
+    """Folder of the parsed dbt project; parsed only if something changed.
 
-    Args:
-        json: content of `manifest.json`.
-        folder: where it is kept, beside `PARSED`.
-    """
-
-    json: dict[str, Any]
-    folder: Path
-
-
-def manifest(settings: Settings) -> DbtManifest:
-    """The manifest of the dbt project; parsed only if something changed.
+    It has dbt's manifest as JSON, the one that dbt itself restores (`RESTORED`), and what Dagster
+    is told of it (`dbt_specs`).
 
     Kept under a key of the project's files and the versions of dbt, beside the project for all
     warehouses, or in the warehouse's dbt folder where the checkout may not be written. It knows
@@ -238,8 +228,8 @@ def manifest(settings: Settings) -> DbtManifest:
     name = f"manifest-{_manifest_key()}"
     homes = (DBT_PROJECT / "target", settings.dbt_target)
     for home in homes:
-        with suppress(OSError):
-            return _read_manifest(home / name)
+        if (home / name).is_dir():
+            return home / name
     for home in homes[:-1]:
         with suppress(OSError):
             return _parse(settings, home / name)
@@ -258,9 +248,10 @@ def code_fingerprint() -> str:
 
 def _manifest_key() -> str:
     key = hashlib.sha256()
-    for package in ("dbt-core", "dbt-adapters", "dbt-duckdb", "duckdb"):
+    for package in ("dagster", "dagster-dbt", "dbt-core", "dbt-adapters", "dbt-duckdb", "duckdb"):
         key.update(f"{package} {importlib.metadata.version(package)}\n".encode())
     key.update(f"{DBT_PROJECT}\n".encode())
+    key.update(Path(__file__).with_name("dbt_specs.py").read_bytes())
     _add_files(key, DBT_PROJECT, {".sql", ".yml", ".md", ".csv"})
     return key.hexdigest()[:16]
 
@@ -274,11 +265,7 @@ def _add_files(key: "hashlib._Hash", folder: Path, suffixes: set[str]) -> None:
             key.update(path.read_bytes())
 
 
-def _read_manifest(folder: Path) -> DbtManifest:
-    return DbtManifest(json=json.loads((folder / "manifest.json").read_bytes()), folder=folder)
-
-
-def _parse(settings: Settings, folder: Path) -> DbtManifest:
+def _parse(settings: Settings, folder: Path) -> Path:
     """Parses the project into `folder`, which appears only when it is complete."""
     import shutil  # noqa: PLC0415 - only on the first run after a change
 
@@ -287,18 +274,21 @@ def _parse(settings: Settings, folder: Path) -> DbtManifest:
         fresh.mkdir(parents=True, exist_ok=True)
         from dbt.cli.main import dbtRunner  # noqa: PLC0415 - the same
 
+        from orchestration import dbt_specs  # noqa: PLC0415 - the same
+
         os.environ |= settings.environment | {"ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")}
         target = str(settings.dbt_target)
         arguments = [str(fresh) if a == target else a for a in dbt_arguments(settings)]
         result = dbtRunner().invoke(["parse", *arguments])
         if not result.success:
             raise RunError(f"the dbt project does not parse: {result.exception}")
+        dbt_specs.write(fresh)
         for old in folder.parent.glob("manifest-*"):
             if old != folder and not old.suffix:
                 shutil.rmtree(old, ignore_errors=True)
         with suppress(OSError):  # another process was quicker, with the same
             fresh.rename(folder)
-        return _read_manifest(folder)
+        return folder
     finally:
         os.environ |= settings.environment
         shutil.rmtree(fresh, ignore_errors=True)

@@ -4,31 +4,27 @@ dbt runs in a process of its own; what it reports becomes materialisations and c
 it works. Names, groups, owners and severities come from the dbt project.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import dbt_assets
 
-from orchestration import dbt_process, dial_changes, runs
+from orchestration import dbt_process, dbt_specs, dial_changes, runs
+from orchestration.dbt_specs import AFTER_SIGNALS, UNIQUE_ID
 from orchestration.defs.resources import Request, Warehouse, told_plainly
 from orchestration.dials import load_dials
 from orchestration.project import Settings, code_fingerprint, dbt_arguments, manifest
 
-MANIFEST = manifest(Settings.resolve())
-
-AFTER_SIGNALS = ["tag:after_signals", "source:signals"]
-"""Models that read what Python wrote, and the tests of those Python tables."""
+PARSED = manifest(Settings.resolve())
 
 UNFINISHED = " without what follows the signals"
-
-UNIQUE_ID = "dagster_dbt/unique_id"
 
 DbtEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
-@dbt_assets(manifest=MANIFEST.json, exclude=" ".join(AFTER_SIGNALS), name="dbt_models")
+@dg.multi_asset(name="dbt_models", can_subset=True, **dbt_specs.read(PARSED, "dbt_models"))
 def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEvents:
     """Dials, staging, intermediate, marts and ops, in one dbt invocation."""
     with told_plainly():
@@ -40,7 +36,9 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
             mark.write_text(f"{Request.of(context, warehouse.settings).as_of}{UNFINISHED}")
 
 
-@dbt_assets(manifest=MANIFEST.json, select=" ".join(AFTER_SIGNALS), name="dbt_after_signals")
+@dg.multi_asset(
+    name="dbt_after_signals", can_subset=True, **dbt_specs.read(PARSED, "dbt_after_signals")
+)
 def dbt_after_signals(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEvents:
     """Marts that join trends and flags to the rest."""
     with told_plainly():
@@ -92,7 +90,6 @@ def _build(
     definition = context.assets_def
     assets = {spec.metadata[UNIQUE_ID]: spec.key for spec in definition.specs}
     checks = {spec.metadata[UNIQUE_ID]: spec for spec in definition.check_specs}
-    nodes = MANIFEST.json["nodes"]
     arguments = [
         "build",
         *dbt_arguments(
@@ -104,9 +101,9 @@ def _build(
         ),
         *([] if known else ["--full-refresh"]),
         *("--no-write-json", "--exclude-resource-type", "unit_test"),
-        *(_only(nodes, [*assets, *checks]) if definition.is_subset else selection),
+        *(_only([*assets, *checks]) if definition.is_subset else selection),
     ]
-    invocation = dbt_process.Invocation(settings, MANIFEST.folder, arguments)
+    invocation = dbt_process.Invocation(settings, PARSED, arguments)
     with closing(dbt_process.invoke(invocation)) as finished:
         for node in finished:
             key, check = assets.get(node.unique_id), checks.get(node.unique_id)
@@ -126,7 +123,8 @@ def _build(
                 )
 
 
-def _only(nodes: dict[str, Any], unique_ids: Sequence[str]) -> list[str]:
+def _only(unique_ids: Iterable[str]) -> list[str]:
     """Selects exactly these nodes: part of the assets was asked for."""
+    nodes = json.loads((PARSED / "manifest.json").read_bytes())["nodes"]
     names = [".".join(nodes[i]["fqn"]) for i in unique_ids]
     return ["--select", *names, "--indirect-selection", "empty"]

@@ -1,0 +1,82 @@
+"""What Dagster is told of the dbt project: its assets and checks, as dagster-dbt works them out.
+
+That is done when the project is parsed, and kept beside it: to choose among nodes dagster-dbt loads
+dbt, a second of every run in a process that has no other use for it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+AFTER_SIGNALS = ["tag:after_signals", "source:signals"]
+"""Models that read what Python wrote, and the tests of those Python tables."""
+
+SELECTIONS: dict[str, dict[str, Any]] = {
+    "dbt_models": {"exclude": " ".join(AFTER_SIGNALS)},
+    "dbt_after_signals": {"select": " ".join(AFTER_SIGNALS)},
+}
+
+UNIQUE_ID = "dagster_dbt/unique_id"
+
+ASSET = ["key", "description", "group_name", "skippable", "code_version", "owners", "tags"]
+CHECK = ["name", "description", "blocking"]
+
+
+def write(parsed: Path) -> None:
+    """Writes the specs of a parsed project beside it.
+
+    Args:
+        parsed: folder with `manifest.json`.
+    """
+    from dagster_dbt import dbt_assets  # noqa: PLC0415 - loads dbt
+
+    told = {}
+    for name, selection in SELECTIONS.items():
+        decorate = dbt_assets(manifest=parsed / "manifest.json", name=name, **selection)
+        chosen = decorate(lambda: None)  # what is never called
+        told[name] = {
+            "specs": [
+                {field: getattr(spec, field) for field in ASSET}
+                | {"deps": _keys(spec.deps), "metadata": _lasting(spec.metadata)}
+                for spec in sorted(chosen.specs, key=lambda spec: spec.key)
+            ],
+            "check_specs": [
+                {field: getattr(check, field) for field in CHECK}
+                | {
+                    "asset": check.asset_key,
+                    "additional_deps": _keys(check.additional_deps),
+                    "metadata": _lasting(check.metadata),
+                }
+                for check in sorted(chosen.check_specs, key=lambda check: check.key)
+            ],
+        }
+    _file(parsed).write_text(dg.serialize_value(told))
+
+
+def read(parsed: Path, name: str) -> dict[str, Any]:
+    """Returns what `dagster.multi_asset` takes: `specs` and `check_specs`.
+
+    Args:
+        parsed: folder of the parsed project.
+        name: key of `SELECTIONS`.
+    """
+    told: Any = dg.deserialize_value(_file(parsed).read_text())
+    return {
+        "specs": [dg.AssetSpec(**spec) for spec in told[name]["specs"]],
+        "check_specs": [dg.AssetCheckSpec(**check) for check in told[name]["check_specs"]],
+    }
+
+
+def _file(parsed: Path) -> Path:
+    return parsed / "specs.json"
+
+
+def _keys(deps: Any) -> list[dg.AssetKey]:  # noqa: ANN401 - AssetDep, in any iterable
+    return [dep.asset_key for dep in deps]
+
+
+def _lasting(metadata: Any) -> dict[str, Any]:  # noqa: ANN401 - any mapping
+    """What is more than a reference to objects of dagster-dbt."""
+    objects = {"dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator"}
+    return {name: value for name, value in metadata.items() if name not in objects}
