@@ -1,17 +1,10 @@
 -- One row per track call that this run judged or attributed anew, as it was (delta -1) and as it
 -- is (delta 1).
-{%- set everything = owned_tracks(ref('int_tracks_screened'), ref('int_resolved_events')) %}
+{{ config(materialized='view') }} -- what it shows stands in tables of this run
 with
 
 {%- if restating() %}
-
-resolved as (
-
-    select *
-    from {{ ref('int_resolved_events') }}
-    where event_number in (select event_number from {{ ref('int_reattributed_events') }})
-
-),
+{%- do ref('int_resolved_events') %}{# what it superseded and renewed #}
 
 before as (
 
@@ -19,32 +12,34 @@ before as (
 
 ),
 
-{%- endif %}
-
 now as (
 
-    {%- if restating() %}
-    {{ owned_tracks(renewed('int_tracks_screened'), 'resolved') }}
-    {%- else %}
-    {{ everything }}
-    {%- endif %}
+    {{ owned_tracks(renewed('int_tracks_screened'), renewed('int_resolved_events')) }}
 
 ),
 
 changes as (
-
-    {%- if restating() %}
 
     select *, -1 as delta from before
 
     union all
 
     select *, 1 as delta from now
-    {%- else %}
-
-    select *, 1 as delta from now where false
-    {%- endif %}
 
 )
+{%- else %}
+
+tracks as (
+
+    {{ owned_tracks(ref('int_tracks_screened'), ref('int_resolved_events')) }}
+
+),
+
+changes as (
+
+    select *, 1 as delta from tracks where false
+
+)
+{%- endif %}
 
 select * from changes

@@ -1,5 +1,5 @@
--- One row per number of events whose user and account are found anew: judged anew, or of a device
--- or user whose owner or accounts changed.
+-- The numbers of events whose user and account are found anew, some of them more than once: judged
+-- anew, or of a device or user whose owner or accounts changed.
 {%- if not restating() %}
 select event_number from {{ ref('int_restated_events') }} where false
 {%- else %}
@@ -19,13 +19,13 @@ reattributed as (
 
     select event_number from {{ ref('int_restated_events') }}
 
-    union
+    union all
 
     select event_number
     from {{ left_by_last_run('int_resolved_events') }}
     where anonymous_id in (select anonymous_id from {{ ref('int_restated_devices') }})
 
-    union
+    union all
 
     select event_number
     from {{ left_by_last_run('int_resolved_events') }}

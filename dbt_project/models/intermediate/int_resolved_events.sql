@@ -1,7 +1,9 @@
 -- One row per kept event that does not name both its user and its account, with those found for it.
 {{ config(
     materialized='incremental',
-    meta={'restated_by': 'int_reattributed_events', 'restated_on': ['event_number']}
+    meta={
+        'restated_by': 'int_reattributed_events', 'restated_on': ['event_number'], 'is_long': true
+    }
 ) }}
 {%- set columns = [
     'event_number', 'anonymous_id', 'load_id', 'event_name', 'key_set', 'late_days',

@@ -3,26 +3,34 @@
 select account_id, event_date from {{ ref('int_event_changes') }} where false
 {%- else %}
 {%- set attributed = ref('int_events_attributed') %}
+{#- Text in place of a common table expression: what two read would be written down whole. -#}
+{%- set changes -%}
+    (
+        select * from {{ ref('int_event_changes') }} where fate = 'kept' and account_id is not null
+    ) as changes
+{%- endset %}
 with
 
-changes as (
+known as (
 
-    select * from {{ ref('int_event_changes') }} where fate = 'kept' and account_id is not null
-
-),
-
-cells as (
-
-    select account_id, event_date
-    from changes
-    group by account_id, event_date, event_number, user_id, key_set
-    having sum(delta) <> 0
+    select event_number from {{ changes }} where delta = -1
 
 ),
 
 restated as (
 
-    select distinct account_id, event_date from cells
+    -- most events were not there before
+    select account_id, event_date
+    from {{ changes }}
+    where event_number not in (select event_number from known)
+
+    union
+
+    select account_id, event_date
+    from {{ changes }}
+    where event_number in (select event_number from known)
+    group by account_id, event_date, event_number, user_id, key_set
+    having sum(delta) <> 0
     {%- if var('restate_from') %}
 
     -- and those of the days that were asked for, as they were and as they are

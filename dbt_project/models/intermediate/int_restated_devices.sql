@@ -45,9 +45,18 @@ lost as (
 
 ),
 
+-- what was known anyhow changes nothing; most was
 gained as (
 
-    select * from identified_now
+    select identified_now.*
+    from identified_now
+    left join known
+        on
+            identified_now.anonymous_id = known.anonymous_id
+            and identified_now.user_id = known.user_id
+            and identified_now.identified_at >= known.valid_from
+            and identified_now.identified_at < known.valid_before
+    where known.anonymous_id is null
     except
     select * from identified_before
 
@@ -56,19 +65,8 @@ gained as (
 changed as (
 
     select anonymous_id from lost
-
     union
-
-    -- what was known anyhow changes nothing
-    select gained.anonymous_id
-    from gained
-    left join known
-        on
-            gained.anonymous_id = known.anonymous_id
-            and gained.user_id = known.user_id
-            and gained.identified_at >= known.valid_from
-            and gained.identified_at < known.valid_before
-    where known.anonymous_id is null
+    select anonymous_id from gained
 
 ),
 

@@ -1,5 +1,6 @@
--- One row per number of track calls to judge anew: delivered since the last run, due since then, of
--- an entity that is excluded from now on or no longer, or of a name whose event keys changed.
+-- The numbers of track calls to judge anew, some of them more than once: delivered since the last
+-- run, due since then, of an entity that is excluded from now on or no longer, or of a name whose
+-- event keys changed.
 {%- if not restating() %}
 select {{ event_number('event_id') }} as event_number from {{ ref('stg_tracks') }} where false
 {%- else %}
@@ -30,25 +31,25 @@ reached as (
 
     select {{ event_number('event_id') }} as event_number from delivered
 
-    union
+    union all
 
     select event_number
     from {{ left_by_last_run('int_tracks_screened') }}
     where fate = 'waiting' and event_date <= {{ as_of_date() }}
 
-    union
+    union all
 
     select event_number
     from {{ left_by_last_run('int_tracks_screened') }}
     where user_id in (select entity_id from exclusions_changed where entity = 'user')
 
-    union
+    union all
 
     select event_number
     from {{ left_by_last_run('int_tracks_screened') }}
     where account_id in (select entity_id from exclusions_changed where entity = 'account')
 
-    union
+    union all
 
     select event_number
     from {{ left_by_last_run('int_tracks_screened') }}

@@ -50,7 +50,7 @@ reached as (
 
 starts as (
 
-    select account_id, min(date_day) as first_date from reached group by 1
+    select account_id, min(date_day) as first_date from reached group by account_id
 
 ),
 

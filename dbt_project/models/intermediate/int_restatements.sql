@@ -4,40 +4,38 @@
     'event_usage_daily': {
         'scope': 'int_restated_cells',
         'keys': {'account_id': 'account_id', 'date': 'event_date'},
-        'columns': ['user_id', 'event_key', 'feature', 'event_count'],
+        'identity': ['account_id', 'user_id', 'event_key', 'date'],
+        'columns': ['feature', 'event_count'],
     },
     'user_engagement_daily': {
         'scope': 'int_restated_user_scores',
         'keys': {'account_id': 'account_id', 'user_id': 'user_id', 'date': 'date_day'},
+        'identity': ['score_model', 'account_id', 'user_id', 'date'],
         'columns': [
-            'score_model', 'event_count', 'day_points', 'engagement_points', 'engagement_score',
+            'event_count', 'day_points', 'engagement_points', 'engagement_score',
             'active_day_count', 'benchmark_points', 'benchmark_population_count',
         ],
     },
     'account_engagement_daily': {
         'scope': 'int_restated_account_scores',
         'keys': {'account_id': 'account_id', 'date': 'date_day'},
+        'identity': ['score_model', 'account_id', 'date'],
         'columns': [
-            'score_model', 'account_status', 'plan', 'event_count', 'day_points',
-            'engagement_points', 'engagement_score', 'engagement_score_avg', 'user_count',
-            'active_user_count', 'top_user_share', 'effective_user_count', 'benchmark_points',
+            'account_status', 'plan', 'event_count', 'day_points', 'engagement_points',
+            'engagement_score', 'engagement_score_avg', 'user_count', 'active_user_count',
+            'top_user_share', 'effective_user_count', 'benchmark_points',
             'benchmark_population_count',
         ],
     },
     'account_activation_daily': {
         'scope': 'int_restated_activation_days',
         'keys': {'account_id': 'account_id', 'date': 'date_day'},
+        'identity': ['account_id', 'date'],
         'columns': [
             'account_status', 'plan', 'step_count', 'completed_step_count', 'activation_rate',
             'user_count', 'activated_user_count', 'user_activation_rate', 'readiness_rate',
         ],
     },
-} %}
-{%- set identities = {
-    'event_usage_daily': ['user_id', 'event_key'],
-    'user_engagement_daily': ['user_id', 'score_model'],
-    'account_engagement_daily': ['score_model'],
-    'account_activation_daily': [],
 } %}
 {#- A view keeps no rows that were replaced; the table that it shows does. -#}
 {%- set usage_before = '(select *, event_date as date from ' ~ superseded('int_event_key_days')
@@ -45,8 +43,7 @@
 with
 
 {%- for mart, told in marts.items() %}
-{%- set columns = (['account_id', 'date'] + told['columns'] + told['keys'] | list)
-    | unique | list %}
+{%- set columns = told['identity'] + told['columns'] %}
 {%- set before = usage_before if mart == 'event_usage_daily' else superseded(mart) %}
 
 {{ mart }}_before as (
@@ -69,50 +66,26 @@ with
 
 {{ mart }}_changed as (
 
-    select distinct {{ (['account_id', 'date'] + identities[mart]) | join(', ') }}
-    from (
-        (
-            select * from {{ mart }}_before
-            except
-            select * from {{ mart }}_now
-        )
-        union all
-        (
-            select * from {{ mart }}_now
-            except
-            select * from {{ mart }}_before
-        )
-    ) as differing
+    select
+        {{ 'abs(coalesce(now.engagement_score, 0) - coalesce(before.engagement_score, 0))'
+            if 'engagement_score' in columns else 'null' }} as score_change,
+        coalesce(now.date, before.date) as date
+    from {{ mart }}_before as before
+    full outer join {{ mart }}_now as now
+        on
+            before.account_id = now.account_id
+            {%- for column in told['identity'] if column != 'account_id' %}
+            and before.{{ column }} = now.{{ column }}
+            {%- endfor %}
+    where
+        before.date is null
+        or now.date is null
+        {%- for column in told['columns'] %}
+        or before.{{ column }} is distinct from now.{{ column }}
+        {%- endfor %}
 
 ),
 {%- endfor %}
-
-score_changes as (
-
-    {%- for mart in ['user_engagement_daily', 'account_engagement_daily'] %}
-    select
-        changed.date,
-        abs(
-            coalesce(now.engagement_score, 0) - coalesce(before.engagement_score, 0)
-        ) as score_change
-    from {{ mart }}_changed as changed
-    left join {{ mart }}_before as before
-        on
-            changed.account_id = before.account_id
-            and changed.date = before.date
-            and changed.score_model = before.score_model
-            {{ 'and changed.user_id = before.user_id' if 'user_id' in identities[mart] }}
-    left join {{ mart }}_now as now
-        on
-            changed.account_id = now.account_id
-            and changed.date = now.date
-            and changed.score_model = now.score_model
-            {{ 'and changed.user_id = now.user_id' if 'user_id' in identities[mart] }}
-
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-
-),
 
 changes as (
 
@@ -122,19 +95,11 @@ changes as (
         {%- for other in marts %}
         {{ 1 if mart == other else 0 }} as {{ other }},
         {%- endfor %}
-        null as score_change
+        score_change
     from {{ mart }}_changed
 
-    union all
+    {{ 'union all' if not loop.last }}
     {%- endfor %}
-
-    select
-        date,
-        {%- for mart in marts %}
-        0 as {{ mart }},
-        {%- endfor %}
-        score_change
-    from score_changes
 
 ),
 
