@@ -1,7 +1,8 @@
 """dbt in a process of its own, which works beside the one that runs Dagster.
 
 Both are Python from end to end: in one process they take turns under its one lock while a core has
-nothing to do. This one is imported while Dagster is, and tells of each node as dbt is done with it.
+nothing to do. This one loads dbt while the other loads Dagster, and tells of each node as dbt is
+done with it.
 """
 
 import gc
