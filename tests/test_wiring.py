@@ -11,14 +11,15 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import dagster as dg
 import duckdb
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
+from dagster_dbt import dbt_assets
 
-from orchestration import dbt_process, project
+from orchestration import dbt_process, dbt_specs, project
 from orchestration.errors import InputError, RunError
 from orchestration.lock import writer_lock
 from orchestration.project import CHECKOUT, Settings
@@ -329,6 +330,34 @@ def test_where_a_checkout_may_not_be_written_its_manifest_is_in_the_warehouse(
 
     assert made.parent == settings.dbt_target
     assert project.manifest(settings) == made
+
+
+def fields(spec: dg.AssetSpec | dg.AssetCheckSpec) -> dict[str, Any]:
+    """Return what a spec says; other assets by their keys, no objects of dagster-dbt."""
+    said = spec._asdict()
+    for name in {"deps", "additional_deps"} & said.keys():
+        said[name] = {dep.asset_key for dep in said[name]}
+    objects = ("dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator")
+    return said | {"metadata": {k: v for k, v in said["metadata"].items() if k not in objects}}
+
+
+@pytest.mark.parametrize("name", dbt_specs.SELECTIONS)
+def test_what_is_kept_for_dagster_is_all_that_dagster_dbt_says(name: str) -> None:
+    parsed = project.manifest(Settings.resolve())
+    decorate = dbt_assets(
+        manifest=parsed / "manifest.json", name=name, **dbt_specs.SELECTIONS[name]
+    )
+    said = decorate(lambda: None)
+    kept = dbt_specs.read(parsed, name)
+
+    for these, those in ((kept["specs"], said.specs), (kept["check_specs"], said.check_specs)):
+        assert {spec.key: fields(spec) for spec in these} == {s.key: fields(s) for s in those}
+
+
+def test_the_process_that_runs_dagster_does_not_load_dbt() -> None:
+    code = "import sys, orchestration.definitions; sys.exit('dbt' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=False).returncode == 0
 
 
 def test_an_earlier_partition_does_not_turn_the_warehouse_back(
