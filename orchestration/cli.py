@@ -248,7 +248,7 @@ def _run(
 ) -> None:
     from orchestration import dbt_process
 
-    dbt_process.start(settings)
+    dbt_process.start(settings)  # first, so that it loads dbt beside all that follows
     from orchestration.dial_changes import judged
     from orchestration.dials import load_dials
     from orchestration.publish import check_ascending

@@ -19,8 +19,8 @@ SELECTIONS: dict[str, dict[str, Any]] = {
 
 UNIQUE_ID = "dagster_dbt/unique_id"
 
-ASSET = ["key", "description", "group_name", "skippable", "code_version", "owners", "tags"]
-CHECK = ["name", "description", "blocking"]
+ASSET_FIELDS = ["key", "description", "group_name", "skippable", "code_version", "owners", "tags"]
+CHECK_FIELDS = ["name", "description", "blocking"]
 
 
 def write(parsed: Path) -> None:
@@ -34,15 +34,15 @@ def write(parsed: Path) -> None:
     told = {}
     for name, selection in SELECTIONS.items():
         decorate = dbt_assets(manifest=parsed / "manifest.json", name=name, **selection)
-        chosen = decorate(lambda: None)  # what is never called
+        chosen = decorate(lambda: None)  # its specs are all that is asked for
         told[name] = {
             "specs": [
-                {field: getattr(spec, field) for field in ASSET}
+                {field: getattr(spec, field) for field in ASSET_FIELDS}
                 | {"deps": _keys(spec.deps), "metadata": _lasting(spec.metadata)}
                 for spec in sorted(chosen.specs, key=lambda spec: spec.key)
             ],
             "check_specs": [
-                {field: getattr(check, field) for field in CHECK}
+                {field: getattr(check, field) for field in CHECK_FIELDS}
                 | {
                     "asset": check.asset_key,
                     "additional_deps": _keys(check.additional_deps),

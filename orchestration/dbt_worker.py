@@ -22,7 +22,7 @@ from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
 
 from orchestration.dbt_process import FinishedNode, Invocation, Outcome
-from orchestration.project import RESTORED, Settings, dbt_arguments, manifest
+from orchestration.project import RESTORED, Settings, dbt_arguments, parsed_project
 
 WRONG = {EventLevel.WARN, EventLevel.ERROR}
 
@@ -32,7 +32,7 @@ def serve(connection: Connection, settings: Settings) -> None:
     # dbt's locks are for this process alone; with names they would outlive it when it is killed.
     multiprocessing.set_start_method("fork", force=True)
     mp_context._MP_CONTEXT = multiprocessing.get_context("fork")  # type: ignore[assignment] # noqa: SLF001
-    known = manifest(settings)
+    known = parsed_project(settings)
     _warm_up(settings, _restored(known))
     while True:
         ready = _restored(known)

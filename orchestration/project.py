@@ -212,7 +212,7 @@ def dbt_arguments(settings: Settings, **variables: str | None) -> list[str]:
     ]
 
 
-def manifest(settings: Settings) -> Path:
+def parsed_project(settings: Settings) -> Path:
     """Folder of the parsed dbt project; parsed only if something changed.
 
     It has dbt's manifest as JSON, the one that dbt itself restores (`RESTORED`), and what Dagster
@@ -286,8 +286,11 @@ def _parse(settings: Settings, folder: Path) -> Path:
         for old in folder.parent.glob("manifest-*"):
             if old != folder and not old.suffix:
                 shutil.rmtree(old, ignore_errors=True)
-        with suppress(OSError):  # another process was quicker, with the same
+        try:
             fresh.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was quicker, with the same
+                raise
         return folder
     finally:
         os.environ |= settings.environment
@@ -295,4 +298,4 @@ def _parse(settings: Settings, folder: Path) -> Path:
 
 
 if __name__ == "__main__":  # for `make environment`: so that no first run waits for it
-    manifest(Settings(CHECKOUT, DBT_PROJECT / "target", CHECKOUT / "seeds", "UTC"))
+    parsed_project(Settings(CHECKOUT, DBT_PROJECT / "target", CHECKOUT / "seeds", "UTC"))

@@ -302,22 +302,22 @@ def test_a_manifest_is_made_once_for_all_warehouses_and_again_when_the_project_c
 ) -> None:
     settings = Settings.resolve(warehouse=tmp_path / "warehouse")
 
-    first = project.manifest(settings)
+    first = project.parsed_project(settings)
     made = first.stat().st_mtime_ns
     dials = shutil.copytree(settings.seeds, tmp_path / "dials")
     others = Settings.resolve(warehouse=tmp_path / "another", seeds=dials)
-    assert project.manifest(others) == first
+    assert project.parsed_project(others) == first
     assert first.stat().st_mtime_ns == made
 
     (copied / "models" / "staging" / "stg_more.sql").write_text("select 1 as one")
-    second = project.manifest(settings)
+    second = project.parsed_project(settings)
     assert second != first
     assert "stg_more" in (second / "manifest.json").read_text()
     assert list((copied / "target").iterdir()) == [second]
 
     (copied / "models" / "staging" / "stg_more.sql").write_text("select {{ nonsense")
     with pytest.raises(RunError, match="the dbt project does not parse"):
-        project.manifest(settings)
+        project.parsed_project(settings)
 
 
 def test_where_a_checkout_may_not_be_written_its_manifest_is_in_the_warehouse(
@@ -326,10 +326,10 @@ def test_where_a_checkout_may_not_be_written_its_manifest_is_in_the_warehouse(
     (copied / "target").write_text("no folder can be made here")
     settings = Settings.resolve(warehouse=tmp_path / "warehouse")
 
-    made = project.manifest(settings)
+    made = project.parsed_project(settings)
 
     assert made.parent == settings.dbt_target
-    assert project.manifest(settings) == made
+    assert project.parsed_project(settings) == made
 
 
 def fields(spec: dg.AssetSpec | dg.AssetCheckSpec) -> dict[str, Any]:
@@ -343,7 +343,7 @@ def fields(spec: dg.AssetSpec | dg.AssetCheckSpec) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", dbt_specs.SELECTIONS)
 def test_what_is_kept_for_dagster_is_all_that_dagster_dbt_says(name: str) -> None:
-    parsed = project.manifest(Settings.resolve())
+    parsed = project.parsed_project(Settings.resolve())
     decorate = dbt_assets(
         manifest=parsed / "manifest.json", name=name, **dbt_specs.SELECTIONS[name]
     )
@@ -461,7 +461,7 @@ def test_the_process_of_dbt_ends_with_a_child_process_that_started_it(tmp_path: 
 
 def test_what_keeps_dbt_from_its_work_is_raised_where_it_was_asked_to(tmp_path: Path) -> None:
     settings = Settings.resolve(tmp_path, tmp_path)
-    asked = dbt_process.Invocation(settings, project.manifest(settings), ["build"])
+    asked = dbt_process.Invocation(settings, project.parsed_project(settings), ["build"])
 
     with closing(settings.connect()), pytest.raises(duckdb.IOException, match="lock"):
         list(dbt_process.invoke(asked))

@@ -15,9 +15,9 @@ from orchestration import dbt_process, dbt_specs, dial_changes, runs
 from orchestration.dbt_specs import AFTER_SIGNALS, UNIQUE_ID
 from orchestration.defs.resources import Request, Warehouse, told_plainly
 from orchestration.dials import load_dials
-from orchestration.project import Settings, code_fingerprint, dbt_arguments, manifest
+from orchestration.project import Settings, code_fingerprint, dbt_arguments, parsed_project
 
-PARSED = manifest(Settings.resolve())
+PARSED = parsed_project(Settings.resolve())
 
 UNFINISHED = " without what follows the signals"
 
