@@ -4,6 +4,7 @@ That is done when the project is parsed, and kept beside it: to choose among nod
 dbt, a second of every run in a process that has no other use for it.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,17 @@ def _lasting(metadata: Any) -> dict[str, Any]:  # noqa: ANN401 - any mapping
     """What is more than a reference to objects of dagster-dbt."""
     objects = {"dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator"}
     return {name: value for name, value in metadata.items() if name not in objects}
+
+
+def _parse(parsed: Path, arguments: list[str]) -> None:
+    """Has dbt parse the project into a folder, and writes the specs beside it."""
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - only here
+
+    result = dbtRunner().invoke(["parse", *arguments])
+    if not result.success:
+        sys.exit(str(result.exception))
+    write(parsed)
+
+
+if __name__ == "__main__":
+    _parse(Path(sys.argv[1]), sys.argv[2:])

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import re
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -268,21 +269,24 @@ def _add_files(key: "hashlib._Hash", folder: Path, suffixes: set[str]) -> None:
 def _parse(settings: Settings, folder: Path) -> Path:
     """Parses the project into `folder`, which appears only when it is complete."""
     import shutil  # noqa: PLC0415 - only on the first run after a change
+    import subprocess  # noqa: PLC0415 - the same
 
     fresh = folder.with_suffix(f".{os.getpid()}")
     try:
         fresh.mkdir(parents=True, exist_ok=True)
-        from dbt.cli.main import dbtRunner  # noqa: PLC0415 - the same
-
-        from orchestration import dbt_specs  # noqa: PLC0415 - the same
-
-        os.environ |= settings.environment | {"ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")}
         target = str(settings.dbt_target)
         arguments = [str(fresh) if a == target else a for a in dbt_arguments(settings)]
-        result = dbtRunner().invoke(["parse", *arguments])
-        if not result.success:
-            raise RunError(f"the dbt project does not parse: {result.exception}")
-        dbt_specs.write(fresh)
+        # In a process of its own: what dbt loads and locks is gone when it is done.
+        parsed = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-m", "orchestration.dbt_specs", fresh, *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | settings.environment | {"ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if parsed.returncode:
+            raise RunError(f"the dbt project does not parse: {parsed.stderr.strip()}")
         for old in folder.parent.glob("manifest-*"):
             if old != folder and not old.suffix:
                 shutil.rmtree(old, ignore_errors=True)
@@ -293,7 +297,6 @@ def _parse(settings: Settings, folder: Path) -> Path:
                 raise
         return folder
     finally:
-        os.environ |= settings.environment
         shutil.rmtree(fresh, ignore_errors=True)
 
 

@@ -332,6 +332,25 @@ def test_where_a_checkout_may_not_be_written_its_manifest_is_in_the_warehouse(
     assert project.parsed_project(settings) == made
 
 
+def test_what_parses_the_project_leaves_nothing_in_the_process_that_asks(
+    tmp_path: Path, copied: Path
+) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from orchestration import project
+project.DBT_PROJECT = Path({str(copied)!r})
+project.parsed_project(project.Settings.resolve(warehouse={str(tmp_path / "warehouse")!r}))
+sys.exit("dbt" in sys.modules)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert [path.name.partition("-")[0] for path in (copied / "target").iterdir()] == ["manifest"]
+
+
 def fields(spec: dg.AssetSpec | dg.AssetCheckSpec) -> dict[str, Any]:
     """Return what a spec says; other assets by their keys, no objects of dagster-dbt."""
     said = spec._asdict()
