@@ -102,9 +102,18 @@ def count(node: dict[str, Any], into: str) -> None:
     if table := node.get("extra_info", {}).get("Table"):
         read[name(table)] += node.get("rows_scanned", 0)
     if "INSERT" in node["type"] or "CREATE_TABLE_AS" in node["type"]:
-        written[into] += sum(child["intermediate_rows"] for child in below)
+        written[into] += sum(map(rows, below))
     for child in below:
         count(child, into)
+
+
+def rows(node: dict[str, Any]) -> int:
+    """Return how many rows a plan's node hands on; some leave that to those below them."""
+    if node["type"] == "UNION":
+        return sum(map(rows, node["children"]))
+    if node["type"] == "CTE":
+        return rows(node["children"][-1])
+    return int(node["intermediate_rows"])
 
 
 def counts() -> str:
