@@ -13,7 +13,7 @@
     case
         when
             {{ text }} < '!'
-            or right({{ text }}, 1) < '!'
+            or substring({{ text }}, -1) < '!'
             or (strlen({{ text }}) in (4, 9) and lower({{ text }}) in ('null', 'undefined'))
             then {{ clean_text(expression) }}
         else {{ text }}

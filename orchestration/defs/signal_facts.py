@@ -69,6 +69,7 @@ READS = (
     "intermediate.int_activation_movements",
     "intermediate.int_event_days",
     "intermediate.int_event_key_days",
+    "intermediate.int_feature_days",
     "intermediate.int_fleet_days",
     "intermediate.int_membership_intervals",
     "intermediate.int_point_days",
@@ -79,7 +80,6 @@ READS = (
     "marts.account_activation_daily",
     "marts.account_engagement_daily",
     "marts.accounts",
-    "marts.event_usage_daily",
     "marts.user_accounts",
     "marts.user_engagement_daily",
     "reference.flag_rules",
@@ -385,12 +385,12 @@ FEATURE_WEEKS = """
         select
             signal_accounts.account,
             features.code,
-            date_diff('day', $first_date, daily.date) as day,
-            daily.date
-        from marts.event_usage_daily as daily
-        inner join features on daily.feature = features.feature
-        inner join signal_accounts on daily.account_id = signal_accounts.account_id
-        where daily.date between $first_date and $as_of
+            date_diff('day', $first_date, feature_days.event_date) as day,
+            feature_days.event_date
+        from intermediate.int_feature_days as feature_days
+        inner join features on feature_days.feature = features.feature
+        inner join signal_accounts on feature_days.account_id = signal_accounts.account_id
+        where feature_days.event_date between $first_date and $as_of
 
     ),
 
@@ -403,7 +403,7 @@ FEATURE_WEEKS = """
 
         select account, code, $last_week
         from used
-        where date > $as_of - $feature_days
+        where event_date > $as_of - $feature_days
 
     )
 

@@ -102,47 +102,12 @@ spans as (
 
 ),
 
-compared as (
-
-    select
-        *,
-        max(last_event_date) over (
-            partition by account_id, user_id
-            order by first_event_date, last_event_date
-            rows between unbounded preceding and 1 preceding
-        ) as previous_date
-    from spans
-
-),
-
-numbered as (
-
-    select
-        *,
-        sum(
-            case
-                when previous_date is null then 1
-                when first_event_date > {{ days_after('previous_date', var('member_days')) }} then 1
-                else 0
-            end
-        ) over (
-            partition by account_id, user_id
-            order by first_event_date, last_event_date
-            rows between unbounded preceding and current row
-        ) as stretch_number
-    from compared
-
-),
-
 stretches as (
 
-    select
-        account_id,
-        user_id,
-        min(first_event_date) as first_event_date,
-        max(last_event_date) as last_event_date
-    from numbered
-    group by account_id, user_id, stretch_number
+    {{ joined_stretches(
+        'spans', ['account_id', 'user_id'], 'first_event_date', 'last_event_date',
+        var('member_days')
+    ) }}
     {%- if restating() %}
 
     union all

@@ -27,35 +27,11 @@ signs as (
 
 ),
 
-compared as (
+stretches as (
 
-    select
-        *,
-        max(last_date) over (
-            partition by account_id, user_id
-            order by first_date, last_date
-            rows between unbounded preceding and 1 preceding
-        ) as previous_date
-    from signs
-
-),
-
-numbered as (
-
-    select
-        *,
-        sum(
-            case
-                when previous_date is null then 1
-                when first_date > {{ days_after('previous_date', var('member_days')) }} then 1
-                else 0
-            end
-        ) over (
-            partition by account_id, user_id
-            order by first_date, last_date
-            rows between unbounded preceding and current row
-        ) as stretch_number
-    from compared
+    {{ joined_stretches(
+        'signs', ['account_id', 'user_id'], 'first_date', 'last_date', var('member_days')
+    ) }}
 
 ),
 
@@ -64,12 +40,11 @@ intervals as (
     select
         account_id,
         user_id,
-        min(first_date) as valid_from,
+        first_date as valid_from,
         least(
-            {{ days_after('max(last_date)', var('member_days') - 1) }}, {{ as_of_date() }}
+            {{ days_after('last_date', var('member_days') - 1) }}, {{ as_of_date() }}
         ) as valid_to
-    from numbered
-    group by account_id, user_id, stretch_number
+    from stretches
 
 )
 

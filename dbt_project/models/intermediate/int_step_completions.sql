@@ -132,35 +132,11 @@ held as (
 
 ),
 
-compared as (
+stretches as (
 
-    select
-        *,
-        max(held_to) over (
-            partition by step_row, account_id, user_id
-            order by held_from, held_to
-            rows between unbounded preceding and 1 preceding
-        ) as held_until
-    from held
-
-),
-
-numbered as (
-
-    select
-        *,
-        sum(
-            case
-                when held_until is null then 1
-                when held_from > {{ days_after('held_until', 1) }} then 1
-                else 0
-            end
-        ) over (
-            partition by step_row, account_id, user_id
-            order by held_from, held_to
-            rows between unbounded preceding and current row
-        ) as stretch_number
-    from compared
+    {{ joined_stretches(
+        'held', ['step_row', 'account_id', 'user_id'], 'held_from', 'held_to', 1
+    ) }}
 
 ),
 
@@ -170,14 +146,8 @@ completions as (
 
     union all
 
-    select
-        step_row,
-        account_id,
-        user_id,
-        min(held_from) as valid_from,
-        max(held_to) as valid_to
-    from numbered
-    group by step_row, account_id, user_id, stretch_number
+    select step_row, account_id, user_id, held_from as valid_from, held_to as valid_to
+    from stretches
     {%- if restating() %}
 
     union all

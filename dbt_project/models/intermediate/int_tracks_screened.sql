@@ -10,24 +10,33 @@
 {%- set tracks = 'tracks_to_judge as tracks' if restating() else all_tracks %}
 {%- set columns = [
     'event_number', 'user_id', 'anonymous_id', 'account_id', 'load_id', 'row_position',
-    'event_name', 'properties', 'event_at', 'received_at', 'event_date',
+    'event_name', 'properties', 'event_at', 'received_at',
 ] | join(', ') %}
 with
 
 {%- if restating() %}
 {%- do ref('int_restated_events') %}{# which rows are superseded #}
 
+superseded_tracks as (
+
+    select * from {{ superseded('int_tracks_screened') }}
+
+),
+
+-- of a superseded row the raw one is only asked for what was not written down
 tracks_to_judge as (
 
-    select * from {{ all_tracks }} where {{ was_delivered('load_id') }}
+    select event_id, {{ columns }} from {{ all_tracks }} where {{ was_delivered('load_id') }}
 
     union all
 
-    select *
-    from {{ all_tracks }}
-    where
-        not {{ was_delivered('load_id') }}
-        and row_position in (select row_position from {{ superseded('int_tracks_screened') }})
+    select event_id, {{ columns }}
+    from (
+        select superseded_tracks.*, tracks.event_id, tracks.properties, tracks.received_at
+        from {{ ref('stg_tracks') }} as tracks
+        inner join superseded_tracks on tracks.row_position = superseded_tracks.row_position
+        where not {{ was_delivered('superseded_tracks.load_id') }}
+    ) as known
 
 ),
 {%- endif %}
@@ -112,11 +121,12 @@ ranked as (
 
 judged as (
 
-    select {{ columns }}, coalesce(reason, 'kept') as fate from single_tracks
+    select event_date, {{ columns }}, coalesce(reason, 'kept') as fate from single_tracks
 
     union all
 
     select
+        event_date,
         {{ columns }},
         coalesce(reason, case when copy_number > 1 then 'duplicate' else 'kept' end) as fate
     from ranked

@@ -1,15 +1,4 @@
 -- One row per account and feature of the tracked events, used or not.
-{#- Text in place of a common table expression: what two read would be written down whole. -#}
-{%- set recent -%}
-    (
-        select *
-        from {{ ref('int_event_key_days') }}
-        where
-            user_id is not null
-            and feature is not null
-            and event_date > {{ days_after(as_of_date(), -30) }}
-    ) as recent
-{%- endset %}
 with
 
 accounts as (
@@ -30,20 +19,22 @@ features as (
 
 ),
 
--- users and days each in groups of their own: to tell them apart within one takes longer
-by_user as (
+recent as (
 
-    select account_id, feature, sum(event_count) as event_count
-    from {{ recent }}
-    group by account_id, feature, user_id
+    select *
+    from {{ ref('int_event_key_days') }}
+    where
+        user_id is not null
+        and feature is not null
+        and event_date > {{ days_after(as_of_date(), -30) }}
 
 ),
 
-by_day as (
+by_user as (
 
-    select account_id, feature
-    from {{ recent }}
-    group by account_id, feature, event_date
+    select account_id, feature, sum(event_count) as event_count
+    from recent
+    group by account_id, feature, user_id
 
 ),
 
@@ -61,17 +52,14 @@ used as (
 
 active as (
 
-    select account_id, feature, count(*) as active_day_count_30d
-    from by_day
-    group by account_id, feature
-
-),
-
-last_used as (
-
-    select account_id, feature, max(event_date) as last_used_date
-    from {{ ref('int_event_key_days') }}
-    where user_id is not null and feature is not null
+    select
+        account_id,
+        feature,
+        sum(
+            case when event_date > {{ days_after(as_of_date(), -30) }} then 1 else 0 end
+        ) as active_day_count_30d,
+        max(event_date) as last_used_date
+    from {{ ref('int_feature_days') }}
     group by account_id, feature
 
 ),
@@ -83,16 +71,14 @@ feature_usage as (
         features.feature,
         cast(coalesce(used.event_count_30d, 0) as bigint) as event_count_30d,
         coalesce(used.user_count_30d, 0) as user_count_30d,
-        coalesce(active.active_day_count_30d, 0) as active_day_count_30d,
-        last_used.last_used_date
+        cast(coalesce(active.active_day_count_30d, 0) as bigint) as active_day_count_30d,
+        active.last_used_date
     from accounts
     cross join features
     left join used
         on accounts.account_id = used.account_id and features.feature = used.feature
     left join active
         on accounts.account_id = active.account_id and features.feature = active.feature
-    left join last_used
-        on accounts.account_id = last_used.account_id and features.feature = last_used.feature
 
 )
 
