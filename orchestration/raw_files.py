@@ -359,7 +359,7 @@ def select_rows(file: RawFile, types: Mapping[str, str]) -> str:
             continue
         if own_type == "TIMESTAMP":
             parsed.append(f"{_instant(quoted(column.source), column.type)} as p{i}")
-            value = f"case when isfinite(p{i}) then p{i} end"
+            value = readable(f"p{i}")
         if own_type == "BIGINT":  # 12.0 is 12, and 12.5 is not rounded
             parsed.append(f"try_cast({quoted(column.source)} as decimal(38, 9)) as p{i}")
             value = f"case when p{i} = trunc(p{i}) then try_cast(p{i} as bigint) end"
@@ -396,7 +396,7 @@ def _text(name: str, type_id: str) -> str:
 
 
 def _instant(name: str, type_id: str) -> str:
-    """A column as a UTC timestamp, which may be infinite."""
+    """A column as a UTC timestamp, of any year or infinite."""
     if type_id == "varchar":
         # Some sources put a blank before the offset, or write a small z.
         tidy = f"regexp_replace({_trimmed(name)}, '\\s+([+-][0-9]{{2}}|[zZ]$)', '\\1')"
@@ -404,8 +404,14 @@ def _instant(name: str, type_id: str) -> str:
         instant = f"coalesce(try_cast({name} as timestamptz), try_cast({tidy} as timestamptz))"
         return f"{instant} at time zone 'UTC'"
     if type_id in _ZONED:
-        return f"cast({name} as timestamptz) at time zone 'UTC'"
-    return f"cast({name} as timestamp)"
+        return f"try_cast({name} as timestamptz) at time zone 'UTC'"
+    return f"try_cast({name} as timestamp)"
+
+
+def readable(instant: str) -> str:
+    """A UTC timestamp of the years 1 to 9999, else null: after the last one a day more fails."""
+    years = "timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"
+    return f"case when {instant} between {years} then {instant} end"
 
 
 def _trimmed(text: str) -> str:

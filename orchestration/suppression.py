@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.raw_files import quoted
+from orchestration.raw_files import quoted, readable
 
 TABLES = {
     "salt": "salt varchar not null",
@@ -89,7 +89,7 @@ class Rows:
         value = f"r.{quoted(name)}"
         if self.types[name] != "TIMESTAMP":
             value = f"try_cast(cast({value} as varchar) as timestamptz) at time zone 'UTC'"
-        return f"case when isfinite({value}) then {value} end"
+        return readable(value)
 
     def who(self) -> str:
         """The query for every pair of user and account that a row names."""

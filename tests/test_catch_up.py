@@ -69,3 +69,36 @@ def test_a_run_after_days_without_one_leaves_what_daily_runs_leave(tmp_path: Pat
         "select table_name, file_name, row_count from ops.landed_files order by all",
     ):
         assert ask(skipping, sql) == ask(daily, sql)
+
+
+def test_further_traits_and_times_of_any_kind_stop_no_run_and_come_in_any_order(
+    tmp_path: Path,
+) -> None:
+    """Copies that tie but for two traits, of which the first load brought only the later one."""
+    raw, daily, full = tmp_path / "raw", tmp_path / "daily", tmp_path / "full"
+    raw.mkdir()
+    far = "timestamp '294247-01-10 04:00:54'"
+
+    def land(name: str, rows: str) -> None:
+        duckdb.sql(f"copy (select date '{FIRST}' as timestamp, {rows}) to '{raw / name}.parquet'")
+
+    event = "'Opened' as event, 'ann' as user_id, 'acme' as context_group_id"
+    land("tracks_1", f"'e1' as id, {event}")
+    for table, who in (("identifies_b", "user_id"), ("groups_b", "group_id")):
+        land(table, f"'other' as id, 'other' as {who}, 9 as zone, 'yes' as \"wide \"\"screen\"")
+    run(raw, daily, FIRST)
+    land("tracks_2", f"'e2' as id, {event}, {far} as received_at")
+    for table, who in (("identifies_a", "user_id"), ("groups_a", "group_id")):
+        copies = "unnest([1, 2]) as team, unnest([2, 1]) as zone"
+        land(table, f"'copied' as id, 'acme' as {who}, {copies}, {far} as created_at")
+    run(raw, daily, LAST)
+    run(raw, full, LAST)
+
+    told = "select account_id, traits from marts.accounts order by all"
+    assert ask(daily, told) == [
+        ("acme", '{"team":"1","zone":"2"}'),
+        ("other", '{"wide \\"screen":"yes","zone":"9"}'),
+    ]
+    assert ask(full, told) == ask(daily, told)
+    counted = "select counted_count from ops.data_quality order by as_of_date"
+    assert ask(daily, counted) == [(1,), (2,)]

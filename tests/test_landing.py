@@ -321,6 +321,7 @@ def test_what_cannot_be_read_is_null_and_kept_as_it_came(
         base | {"id": "d", "seats": 10**30, "timestamp": "2026-02-30"},
         base | {"id": "e", "timestamp": "infinity", "seats": -3},
         base | {"id": "f", "timestamp": 1767225600, "seats": True},
+        base | {"id": "g", "received_at": "294247-01-10 04:00:54", "canceled_at": "10000-01-01"},
     )
     write_ndjson(raw / "tracks.ndjson", TRACK)
 
@@ -340,6 +341,10 @@ def test_what_cannot_be_read_is_null_and_kept_as_it_came(
         ("d", None, None, None, None, {"timestamp": "2026-02-30", "seats": str(10**30)}),
         ("e", None, -3, None, None, {"timestamp": "infinity"}),
         ("f", None, None, None, None, {"timestamp": "1767225600", "seats": "true"}),
+        (
+            *("g", when, None, None, None),
+            {"received_at": "294247-01-10 04:00:54", "canceled_at": "10000-01-01"},
+        ),
     ]
 
 

@@ -3,7 +3,7 @@
     {%- set type = (columns | selectattr('name', 'in', [name, name | upper]) | map(attribute='dtype') | map('upper') | list or ['']) | first -%}
     {%- set column = raw_column(columns, name, dbt.type_timestamp()) -%}
     {%- if type in ['VARCHAR', 'STRING', 'TEXT'] -%}{{ utc_timestamp(trim_blanks(column)) }}
-    {%- elif type == 'TIMESTAMP' -%}{{ finite_timestamp(column) }}
+    {%- elif type == 'TIMESTAMP' -%}{{ readable_timestamp(column) }}
     {%- else -%}{{ utc_timestamp(column) }}
     {%- endif -%}
 {%- endmacro %}

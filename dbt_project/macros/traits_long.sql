@@ -5,9 +5,9 @@
     select
         {{ keys | join(', ') }},
         '{{ column.name[6:] | replace("'", "''") }}' as trait,
-        cast({{ adapter.quote(column.name) }} as {{ dbt.type_string() }}) as trait_value
+        cast({{ quoted(column.name) }} as {{ dbt.type_string() }}) as trait_value
     from {{ relation }}
-    where {{ adapter.quote(column.name) }} is not null
+    where {{ quoted(column.name) }} is not null
     {%- else %}
     select {{ keys | join(', ') }}, '' as trait, '' as trait_value from {{ relation }} where false
     {%- endfor %}

@@ -9,19 +9,20 @@
 {%- endmacro %}
 
 {% macro duckdb__utc_timestamp(expression) -%}
-    {%- set instant = "try_cast(" ~ expression ~ " as timestamptz)" -%}
-    case when isfinite({{ instant }}) then {{ instant }} at time zone 'UTC' end
+    {{ readable_timestamp("(try_cast(" ~ expression ~ " as timestamptz) at time zone 'UTC')") }}
 {%- endmacro %}
 
-{# A UTC timestamp where it is a time: DuckDB also has infinite ones. #}
-{% macro finite_timestamp(expression) -%}
-    {{ return(adapter.dispatch('finite_timestamp')(expression)) }}
+{# A UTC timestamp of the years 1 to 9999, else null: DuckDB also has infinite ones, and years that end where a day more is an error. #}
+{% macro readable_timestamp(expression) -%}
+    {{ return(adapter.dispatch('readable_timestamp')(expression)) }}
 {%- endmacro %}
 
-{% macro default__finite_timestamp(expression) -%}
+{% macro default__readable_timestamp(expression) -%}
     {{ expression }}
 {%- endmacro %}
 
-{% macro duckdb__finite_timestamp(expression) -%}
-    case when isfinite({{ expression }}) then {{ expression }} end
+{% macro duckdb__readable_timestamp(expression) -%}
+    case
+        when {{ expression }} between timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999' then {{ expression }}
+    end
 {%- endmacro %}

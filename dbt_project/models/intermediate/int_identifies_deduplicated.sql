@@ -37,8 +37,10 @@ ranked as (
                 received_at,
                 user_id nulls first,
                 anonymous_id nulls first
-                {%- for column in columns if column.name.startswith('trait_') %}
-                {{ ', ' ~ adapter.quote(column.name) }} nulls first
+                {#- by name: the order of raw columns is that in which files brought them #}
+                {%- for column in columns | sort(attribute='name')
+                    if column.name.startswith('trait_') %}
+                , {{ quoted(column.name) }} nulls first
                 {%- endfor %}
         ) as copy_number
     from remaining
