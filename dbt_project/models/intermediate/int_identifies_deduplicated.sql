@@ -40,7 +40,7 @@ ranked as (
                 {#- by name: the order of raw columns is that in which files brought them #}
                 {%- for column in columns | sort(attribute='name')
                     if column.name.startswith('trait_') %}
-                , {{ quoted(column.name) }} nulls first
+                {{ ', ' ~ quoted(column.name) }} nulls first
                 {%- endfor %}
         ) as copy_number
     from remaining
