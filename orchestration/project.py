@@ -3,13 +3,15 @@
 Nothing here opens the warehouse, and nothing heavy is imported before it is needed.
 """
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -267,37 +269,51 @@ def _add_files(key: "hashlib._Hash", folder: Path, suffixes: set[str]) -> None:
 
 
 def _parse(settings: Settings, folder: Path) -> Path:
-    """Parses the project into `folder`, which appears only when it is complete."""
+    """Parses the project into `folder`, which appears only when it is complete.
+
+    That is done in a process of its own, so that what dbt loads and locks is gone with it. Who
+    comes meanwhile waits.
+    """
     import shutil  # noqa: PLC0415 - only on the first run after a change
     import subprocess  # noqa: PLC0415 - the same
 
-    fresh = folder.with_suffix(f".{os.getpid()}")
-    try:
-        fresh.mkdir(parents=True, exist_ok=True)
-        target = str(settings.dbt_target)
-        arguments = [str(fresh) if a == target else a for a in dbt_arguments(settings)]
-        # In a process of its own: what dbt loads and locks is gone when it is done.
-        parsed = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", "orchestration.dbt_specs", fresh, *arguments],
-            cwd=CHECKOUT,
-            env=os.environ | settings.environment | {"ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")},
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if parsed.returncode:
-            raise RunError(f"the dbt project does not parse: {parsed.stderr.strip()}")
-        for old in folder.parent.glob("manifest-*"):
-            if old != folder and not old.suffix:
-                shutil.rmtree(old, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_suffix(".fresh")
+    with _in_turn(folder.parent):
+        if folder.is_dir():
+            return folder
+        shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
         try:
-            fresh.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was quicker, with the same
-                raise
-        return folder
+            fresh.mkdir()
+            target = str(settings.dbt_target)
+            arguments = [str(fresh) if a == target else a for a in dbt_arguments(settings)]
+            seeds = {"ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")}
+            parsed = subprocess.run(  # noqa: S603 - our own module
+                [sys.executable, "-m", "orchestration.dbt_specs", fresh, *arguments],
+                cwd=CHECKOUT,
+                env=os.environ | settings.environment | seeds,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+            if parsed.returncode:
+                raise RunError(f"the dbt project does not parse: {parsed.stderr.strip()}")
+            for old in set(folder.parent.glob("manifest-*")) - {fresh}:
+                shutil.rmtree(old, ignore_errors=True)
+            return fresh.rename(folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def _in_turn(folder: Path) -> Iterator[None]:
+    """Holds a folder's lock, which the kernel frees when the process ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        os.close(handle)
 
 
 if __name__ == "__main__":  # for `make environment`: so that no first run waits for it

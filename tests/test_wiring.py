@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -330,6 +331,21 @@ def test_where_a_checkout_may_not_be_written_its_manifest_is_in_the_warehouse(
 
     assert made.parent == settings.dbt_target
     assert project.parsed_project(settings) == made
+
+
+def test_who_needs_the_project_while_it_is_parsed_waits_for_it(
+    tmp_path: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.resolve(warehouse=tmp_path / "warehouse")
+    begun: list[object] = []
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: begun.append(a) or run(*a, **k))
+
+    with ThreadPoolExecutor(2) as pool:
+        made = set(pool.map(project.parsed_project, [settings, settings]))
+
+    assert list((copied / "target").iterdir()) == [*made]
+    assert len(begun) == 1
 
 
 def test_what_parses_the_project_leaves_nothing_in_the_process_that_asks(
