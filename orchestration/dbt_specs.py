@@ -24,7 +24,7 @@ ASSET_FIELDS = ["key", "description", "group_name", "skippable", "code_version",
 CHECK_FIELDS = ["name", "description", "blocking"]
 
 
-def write(parsed: Path) -> None:
+def _write(parsed: Path) -> None:
     """Writes the specs of a parsed project beside it.
 
     Args:
@@ -90,7 +90,7 @@ def _parse(parsed: Path, arguments: list[str]) -> None:
     result = dbtRunner().invoke(["parse", *arguments])
     if not result.success:
         sys.exit(str(result.exception))
-    write(parsed)
+    _write(parsed)
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ def _parse(settings: Settings, folder: Path) -> Path:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_suffix(".fresh")
-    with _in_turn(folder.parent):
+    with _locked(folder.parent):
         if folder.is_dir():
             return folder
         shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
@@ -306,7 +306,7 @@ def _parse(settings: Settings, folder: Path) -> Path:
 
 
 @contextmanager
-def _in_turn(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Holds a folder's lock, which the kernel frees when the process ends."""
     handle = os.open(folder, os.O_RDONLY)
     try:
