@@ -8,6 +8,7 @@ none but those of erased people (`suppression`).
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,12 +173,17 @@ def load(
         return result
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("begin transaction")
+    reader = ThreadPoolExecutor(max_workers=1)
     try:
+        # Ahead of the load: what was hashed need not be waited for when it is loaded.
+        hashes = {file: reader.submit(_content_hash, file) for file in plan.files}
         types = _prepare_tables(connection, plan)
         arriving = {file: _rows_of(file, types[file.table]) for file in plan.files}
         is_guarded = _resolve(connection, [*arriving.values()], types)
         for file, rows in arriving.items():
-            loaded, suppressed = _load_file(connection, file, rows, is_guarded=is_guarded)
+            loaded, suppressed = _load_file(
+                connection, file, rows, hashes[file].result(), is_guarded=is_guarded
+            )
             result.tables[file.table].files += 1
             result.tables[file.table].rows += loaded
             result.tables[file.table].suppressed += suppressed
@@ -202,6 +208,8 @@ def load(
             why = str(error).splitlines()[0]
             raise RunError(f"the raw tables could not be written: {why}") from error
         raise
+    finally:
+        reader.shutdown(cancel_futures=True)
     return result
 
 
@@ -472,6 +480,7 @@ def _load_file(
     connection: duckdb.DuckDBPyConnection,
     file: RawFile,
     rows: suppression.Rows,
+    content_hash: str,
     *,
     is_guarded: bool,
 ) -> tuple[int, int]:
@@ -480,7 +489,6 @@ def _load_file(
     Returns:
         The number of rows inserted, and of those left out because they are an erased person's.
     """
-    content_hash = _content_hash(file)
     names = [quoted(name) for name in rows.types]
     load_id = _number(connection, "select coalesce(max(load_id), 0) + 1 from ops.landed_files", {})
     suppressed = _count_erased(connection, rows) if is_guarded else 0
