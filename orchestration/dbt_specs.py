@@ -4,6 +4,7 @@ That is done when the project is parsed, and kept beside it: to choose among nod
 dbt, a second of every run in a process that has no other use for it.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ SELECTIONS: dict[str, dict[str, Any]] = {
 UNIQUE_ID = "dagster_dbt/unique_id"
 
 ASSET_FIELDS = ["key", "description", "group_name", "skippable", "code_version", "owners", "tags"]
-CHECK_FIELDS = ["name", "description", "blocking"]
+CHECK_FIELDS = ["name", "blocking"]
 
 
 def _write(parsed: Path) -> None:
@@ -32,9 +33,10 @@ def _write(parsed: Path) -> None:
     """
     from dagster_dbt import dbt_assets  # noqa: PLC0415 - loads dbt
 
+    manifest = json.loads((parsed / "manifest.json").read_bytes())
     told = {}
     for name, selection in SELECTIONS.items():
-        decorate = dbt_assets(manifest=parsed / "manifest.json", name=name, **selection)
+        decorate = dbt_assets(manifest=manifest, name=name, **selection)
         chosen = decorate(lambda: None)  # its specs are all that is asked for
         told[name] = {
             "specs": [
@@ -45,6 +47,7 @@ def _write(parsed: Path) -> None:
             "check_specs": [
                 {field: getattr(check, field) for field in CHECK_FIELDS}
                 | {
+                    "description": _meaning(manifest, check.metadata[UNIQUE_ID]),
                     "asset": check.asset_key,
                     "additional_deps": _keys(check.additional_deps),
                     "metadata": _lasting(check.metadata),
@@ -53,6 +56,22 @@ def _write(parsed: Path) -> None:
             ],
         }
     _file(parsed).write_text(dg.serialize_value(told))
+
+
+def _meaning(manifest: dict[str, Any], unique_id: str) -> str:
+    """What a check looks for: dagster-dbt leaves out what dbt is told of its tests.
+
+    A test without a description of its own has that of its kind, with the columns or the condition
+    it is used on.
+    """
+    node = manifest["nodes"][unique_id]
+    if node["description"]:
+        return str(node["description"])
+    test = node["test_metadata"]
+    kind = manifest["macros"].get(f"macro.{node['package_name']}.test_{test['name']}", {})
+    about = [value for name, value in test["kwargs"].items() if name != "model"]
+    told = [value if isinstance(value, str) else ", ".join(value) for value in about]
+    return " ".join([kind.get("description") or test["name"], *(f"`{text}`" for text in told)])
 
 
 def read(parsed: Path, name: str) -> dict[str, Any]:

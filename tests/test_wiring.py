@@ -161,6 +161,23 @@ def test_every_mart_has_a_check_that_stops_the_run(defs: dg.Definitions) -> None
     assert named("marts", MARTS) <= checked
 
 
+def test_every_check_says_what_it_looks_for(defs: dg.Definitions) -> None:
+    said = {
+        f"{check.asset_key.to_user_string()}:{check.name}": check.description
+        for definition in defs.resolve_asset_graph().assets_defs
+        for check in definition.check_specs
+    }
+
+    assert all(said.values()), [check for check, text in said.items() if not text]
+    assert said["ops/data_quality:few_events_have_bad_properties"] == (
+        "More than one event in a hundred has properties that are not JSON."
+    )
+    assert said["marts/users:key_users_user_id"] == "Never null, and one row for each: `user_id`"
+    assert said["marts/event_usage_daily:usage_rows_have_events"] == (
+        "True for every row: `event_count > 0`"
+    )
+
+
 def test_only_the_publication_has_a_calendar_and_a_range_of_it_is_one_run(
     specs: dict[str, dg.AssetSpec], defs: dg.Definitions
 ) -> None:
@@ -368,8 +385,13 @@ sys.exit("dbt" in sys.modules)
 
 
 def fields(spec: dg.AssetSpec | dg.AssetCheckSpec) -> dict[str, Any]:
-    """Return what a spec says; other assets by their keys, no objects of dagster-dbt."""
+    """Return what a spec says; other assets by their keys, no objects of dagster-dbt.
+
+    Nor what a check looks for, which dagster-dbt does not say.
+    """
     said = spec._asdict()
+    if isinstance(spec, dg.AssetCheckSpec):
+        del said["description"]
     for name in {"deps", "additional_deps"} & said.keys():
         said[name] = {dep.asset_key for dep in said[name]}
     objects = ("dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator")

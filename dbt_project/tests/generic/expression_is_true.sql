@@ -1,4 +1,3 @@
-{#- The condition holds for every row; null is not true. -#}
 {% test expression_is_true(model, expression) %}
 
 select *

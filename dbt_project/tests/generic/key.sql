@@ -1,4 +1,3 @@
-{#- The key of a relation: none of these columns is null, and no two rows share all of their values. -#}
 {% test key(model, columns) %}
 
 select {{ columns | join(', ') }}, count(*) as row_count

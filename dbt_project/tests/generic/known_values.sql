@@ -1,7 +1,4 @@
-{#-
-Values of these columns are known: null, one of a list, or in a parent's column of the same name.
-One statement for all columns of a relation; each row that it finds names column and value.
--#}
+{#- One statement for all columns of a relation; each row that it finds names column and value. -#}
 {% test known_values(model, columns) %}
 
 {% for column, known in columns.items() -%}
