@@ -58,20 +58,23 @@ def _write(parsed: Path) -> None:
     _file(parsed).write_text(dg.serialize_value(told))
 
 
-def _meaning(manifest: dict[str, Any], unique_id: str) -> str:
+def _meaning(manifest: dict[str, Any], unique_id: str) -> str | None:
     """What a check looks for: dagster-dbt leaves out what dbt is told of its tests.
 
-    A test without a description of its own has that of its kind, with the columns or the condition
-    it is used on.
+    A generic test without a description of its own has that of its kind, with the columns or the
+    condition it is used on.
     """
     node = manifest["nodes"][unique_id]
-    if node["description"]:
-        return str(node["description"])
+    if node["description"] or "test_metadata" not in node:
+        return node["description"] or None
     test = node["test_metadata"]
     kind = manifest["macros"].get(f"macro.{node['package_name']}.test_{test['name']}", {})
-    about = [value for name, value in test["kwargs"].items() if name != "model"]
-    told = [value if isinstance(value, str) else ", ".join(value) for value in about]
-    return " ".join([kind.get("description") or test["name"], *(f"`{text}`" for text in told)])
+    about = [
+        f"`{', '.join(map(str, value)) if isinstance(value, list | dict) else value}`"
+        for name, value in test["kwargs"].items()
+        if name != "model"
+    ]
+    return " ".join([kind.get("description") or test["name"], *about])
 
 
 def read(parsed: Path, name: str) -> dict[str, Any]:

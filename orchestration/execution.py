@@ -59,6 +59,7 @@ class Progress:
         seconds: that it took, where known.
         passed: what a check found.
         warned: a check that failed, but must not stop the run.
+        description: what a check looks for.
     """
 
     kind: str
@@ -67,6 +68,7 @@ class Progress:
     seconds: float | None = None
     passed: bool = True
     warned: bool = False
+    description: str | None = None
 
 
 Listener = Callable[[Progress], None]
@@ -114,7 +116,13 @@ def _progress(event: Any) -> Progress | None:  # noqa: ANN401 - Dagster does not
         case "ASSET_CHECK_EVALUATION":
             check = event.event_specific_data
             warned = not check.passed and check.severity == dg.AssetCheckSeverity.WARN
-            return Progress("check", check.check_name, passed=check.passed, warned=warned)
+            return Progress(
+                "check",
+                check.check_name,
+                passed=check.passed,
+                warned=warned,
+                description=check.description,
+            )
     return None
 
 

@@ -230,6 +230,8 @@ def progress() -> "Iterator[Listener]":
         elif happening.kind == "check" and not happening.passed:
             what = "warning" if happening.warned else "failed"
             bar.console.print(f"  check {happening.name}: {what}")
+            if happening.description:
+                bar.console.print(f"    {happening.description}")
         elif happening.kind == "retry":
             bar.console.print(f"  {happening.name}: once more")
         if happening.kind == "step":

@@ -162,6 +162,8 @@ def test_a_run_shows_every_asset_with_its_rows_and_ends_with_a_summary(
     assert f"of them active {active}" in done.stdout
     assert "run-00001-2026-03-01: the marts describe 2026-03-01" in done.stdout
     assert "high_engagement_low_activation" in done.stdout
+    warning = "check statuses_of_accounts_are_known: warning\n    A group call has a status that is"
+    assert warning in done.stdout
     assert str(warehouse / "published" / "current" / "accountpulse.duckdb") in done.stdout
 
 

@@ -119,6 +119,7 @@ def _build(
                     check_name=check.name,
                     passed=node.status == "pass",
                     severity=dg.AssetCheckSeverity.WARN if warned else dg.AssetCheckSeverity.ERROR,
+                    description=check.description,
                     metadata={"rows": node.failures or 0, "seconds": round(node.seconds, 3)},
                 )
 

@@ -251,6 +251,10 @@ def write_table(connection: duckdb.DuckDBPyConnection, table: Table, rows: pl.Da
         connection.unregister("signal_rows")
 
 
+def _key_meaning(table: Table) -> str:
+    return f"Never null, and one row for each: `{', '.join(table.key)}`"
+
+
 def check_key(connection: duckdb.DuckDBPyConnection, table: Table) -> dg.AssetCheckResult:
     """Count the rows of a mart whose key is incomplete or not theirs alone."""
     key = ", ".join(table.key)
@@ -271,6 +275,7 @@ def check_key(connection: duckdb.DuckDBPyConnection, table: Table) -> dg.AssetCh
         asset_key=dg.AssetKey([SCHEMA, table.name]),
         check_name=CHECK_NAME,
         passed=wrong == 0,
+        description=_key_meaning(table),
         metadata={"failed_row_count": int(wrong)},
     )
 
@@ -330,7 +335,7 @@ def _marts(
                 CHECK_NAME,
                 asset=dg.AssetKey([SCHEMA, table.name]),
                 blocking=True,
-                description=f"{', '.join(table.key)}: never null, and one row for each.",
+                description=_key_meaning(table),
             )
             for table in made
         ],
