@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.signals.facts import trailing
+from orchestration.signals.facts import overdispersion, trailing
 from orchestration.signals.features import (
     NEVER,
     ONE,
     Activity,
     Ints,
     Use,
-    dispersion,
     peer_totals,
     peers_calendar,
     recent_use,
@@ -140,22 +139,24 @@ def test_single_cells_are_those_of_all_days() -> None:
         assert np.array_equal(single, whole[account, day], equal_nan=True)
 
 
-def test_dispersion_by_hand() -> None:
-    # Squared residuals 9/9, 16/16 and 100/25; one expects less than 5 and is left out. Median 1.
-    used, expected = np.array([6.0, 20.0, 35.0, 9.0]), np.array([9.0, 16.0, 25.0, 4.0])
-    assert dispersion(used, expected) == pytest.approx(1 / 0.454936)
-    assert dispersion(np.array([9.0]), np.array([9.0])) == 1.0
-    assert dispersion(np.array([]), np.array([])) == 1.0
+def test_overdispersion_is_the_median_of_all_accounts_on_each_day() -> None:
+    # The second part begins a day later. 0.8 and 1.6 and 3.2 and 6.4: the median is 2.4.
+    parts = [
+        [np.array([0.1]), np.array([1.6, 0.8]), np.array([5.0])],
+        [np.array([6.4, 3.2]), np.array([])],
+    ]
+    assert overdispersion(parts, 4) == pytest.approx([1, 1, 2.4 / 0.454936, 5.0 / 0.454936])
+    assert overdispersion([], 2).tolist() == [1, 1]
 
 
-def test_dispersion_finds_how_bursty_counts_are() -> None:
+def test_overdispersion_finds_how_bursty_counts_are() -> None:
     rng = np.random.default_rng(2)
     expected = rng.uniform(5, 60, 20_000)
     # Negative binomial with variance 2.5 times the mean; a tenth of the accounts just stopped.
     used = rng.negative_binomial(expected / 1.5, 1 / 2.5).astype(float)
-    assert dispersion(used, expected) == pytest.approx(2.5, rel=0.05)
+    assert overdispersion([[(used - expected) ** 2 / expected]], 1) == pytest.approx(2.5, rel=0.05)
     used[:2000] = 0
-    assert dispersion(used, expected) == pytest.approx(2.5, rel=0.3)
+    assert overdispersion([[(used - expected) ** 2 / expected]], 1) == pytest.approx(2.5, rel=0.3)
 
 
 def measured(use: Use) -> list[npt.NDArray[Any]]:

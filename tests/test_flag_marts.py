@@ -22,6 +22,7 @@ from orchestration.defs.signals import build_flags
 from orchestration.dials import load_dials
 from orchestration.project import CHECKOUT, Settings
 from orchestration.signals.churn_risk import ChurnRisk, ranked_days
+from orchestration.signals.facts import ALL_CELLS, account_facts
 from orchestration.signals.flags import RULES
 from orchestration.simulate import simulate
 
@@ -299,6 +300,98 @@ def test_who_lives_without_a_story_is_left_alone(raw: Path, built: dict[str, pl.
     ]
     assert wrong == []
     assert sum(len(account["unexpected_flags"]) for account in truths) > 50
+
+
+def test_a_silent_champion_is_named(
+    built: dict[str, pl.DataFrame], connection: duckdb.DuckDBPyConnection
+) -> None:
+    gone = built["flag_history"].filter(pl.col("flag_key") == "champion_gone")
+    assert gone.height > 2
+    for row in gone.iter_rows(named=True):
+        ((user, share),) = connection.execute(
+            """
+            select user_id, sum(day_points) filter (age >= 14) as points
+            from (
+                select *, date_diff('day', event_date, $opened) as age
+                from intermediate.int_point_days
+                where account_id = $account and score_model = 'default'
+            )
+            where age between 0 and 41
+            group by user_id
+            having count(*) filter (age < 14 and day_points > 0) = 0
+            order by points desc, user_id
+            limit 1
+            """,
+            {"account": row["account_id"], "opened": row["opened_date"]},
+        ).fetchall()
+        assert share > 0
+        assert json.loads(row["evidence"])["silent_top_user"] == user
+        assert row["sentence"].startswith(f"{user} had ")
+
+
+def test_movers_are_compared_with_the_weeks_that_the_evidence_names(
+    built: dict[str, pl.DataFrame], connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Of an account that is new the days before its first whole week count for nothing."""
+    checked = new = 0
+    for row in built["flag_history"].filter(pl.col("entity") == "account").iter_rows(named=True):
+        told = json.loads(row["evidence"])
+        if not told.get("event_movers") or not told.get("baseline_from_date"):
+            continue
+        first, last = (date.fromisoformat(told[f"baseline_{end}_date"]) for end in ("from", "to"))
+        weeks = ((last - first).days + 1) // 7
+        usual = dict(
+            connection.execute(
+                "select event_key, sum(event_count) from intermediate.int_event_key_days"
+                " where account_id = ? and event_date between ? and ? group by all",
+                [row["account_id"], first, last],
+            ).fetchall()
+        )
+        for mover in told["event_movers"]:
+            assert mover["before"] == pytest.approx(usual.get(mover["name"], 0) / weeks, abs=1e-6)
+            checked += 1
+        new += weeks < 12
+    assert checked > 40
+    assert new > 5
+
+
+def test_rates_of_flagship_steps_have_six_places(connection: duckdb.DuckDBPyConnection) -> None:
+    """A tenth of the members is a tenth, not what a short float makes of it."""
+    reader = signal_facts.FactReader(connection, LAST)
+    fleet, present = reader.fleet()
+    rates = set()
+    for block in reader.blocks(present):
+        facts = account_facts(block, fleet.last(block.span.count))
+        rates |= set(facts["flagship_rates"](ALL_CELLS).explode().drop_nulls().drop_nans())
+    assert all(rate == round(rate, 6) for rate in rates)
+    assert len(rates) > 50
+
+
+def test_who_pays_after_the_trial_has_grown_whenever_that_is() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            """
+            create schema intermediate;
+            create table signal_accounts as
+            from (values ('direct', 0), ('late', 1), ('back', 2)) as t(account_id, account);
+            create table intermediate.int_account_states as
+            select account_id, account_status, cast(valid_from as date) as valid_from
+            from (values
+                ('direct', 'trial', '2026-01-01'), ('direct', 'paid', '2026-01-11'),
+                ('late', 'trial', '2026-01-01'), ('late', 'expired', '2026-01-15'),
+                ('late', 'paid', '2026-01-21'),
+                ('back', 'paid', '2026-01-01'), ('back', 'canceled', '2026-01-05'),
+                ('back', 'paid', '2026-01-09')
+            ) as t(account_id, account_status, valid_from);
+            create table intermediate.int_account_contracts (
+                account_id varchar, trait varchar, trait_count bigint, valid_from date
+            );
+            """
+        )
+        bounds = {"first_date": date(2026, 1, 1), "as_of": date(2026, 2, 1)}
+        found = connection.execute(signal_facts.OUTCOMES, bounds).fetchall()
+
+    assert found == [(0, 10, "grown"), (1, 20, "grown"), (2, 4, "canceled")]
 
 
 def test_every_rule_is_judged_on_every_horizon(built: dict[str, pl.DataFrame]) -> None:

@@ -4,14 +4,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from orchestration.signals import watch
 from orchestration.signals.evidence import evidence_texts, plain
-from orchestration.signals.facts import DAYS, FACTS, KEYS, Entity
-from orchestration.signals.flags import RULES, describe
+from orchestration.signals.facts import (
+    ALL_CELLS,
+    DAYS,
+    FACTS,
+    KEYS,
+    Block,
+    Entity,
+    Facts,
+    Fleet,
+)
+from orchestration.signals.flags import RULES, Rule, describe
 
 AS_OF = date(2026, 3, 31)
 
@@ -75,6 +87,7 @@ QUIET_ACCOUNT: dict[str, Any] = {
     "value_count_28d": 20,
     "value_usual_28d": 20.0,
     "top_user_share": 0.4,
+    "silent_top_user": "ann",
     "silent_top_share": 0.1,
     "others_ratio": 1.0,
     "seat_count": 10,
@@ -188,7 +201,7 @@ UNUSED = {
 CHAMPION_GONE = {
     "silent_top_share": 0.54,
     "others_ratio": 1.03,
-    "user_movers": [{"name": "ann", "before": 50.0, "now": 0.0}],
+    "user_movers": [{"name": "ben", "before": 5.0, "now": 90.0}],
 }
 ONE_USER = {"top_user_share": 0.85}
 STALLED_TRIAL = {
@@ -369,6 +382,13 @@ def test_the_quiet_raise_nothing(rule: str) -> None:
         ("value_drift", {"value_count_28d": 3, "value_usual_28d": 10.0}, True),
         ("value_drift", {"value_count_28d": 4, "value_usual_28d": 10.0}, False),
         ("value_drift", {"value_count_28d": 0, "value_usual_28d": 7.99}, False),
+        ("value_drift", {"value_count_28d": 4, "value_usual_28d": 40 / 3}, True),
+        ("value_drift", {"value_count_28d": 7, "value_usual_28d": 70 / 3}, True),
+        (
+            "value_drift",
+            {"value_count_28d": 29, "readiness_peak_56d": 0.95, "readiness_rate": 0.8},
+            True,
+        ),
         (
             "value_drift",
             {"value_count_28d": 29, "readiness_peak_56d": 0.75, "readiness_rate": 0.5},
@@ -989,3 +1009,42 @@ def test_evidence_is_spelled_as_json_with_whole_numbers_without_fraction() -> No
         *("0.45", "null", "180", "0", "1e-06", "6.9e-05", "9007199254740992"),
         "0.30000000000000004",
     ]
+
+
+def test_rules_about_open_risks_see_what_those_before_them_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A renewal is at risk for other risks; nothing is proof while it is."""
+    found = {"dormant": 2, "upsell_ready": 3, "renewal_at_risk": 3}
+    seen: dict[str, list[int]] = {}
+    shown: dict[str, list[int]] = {}
+
+    def follow(
+        _block: Block, _fleet: Fleet, facts: Facts, chosen: list[tuple[Rule, Dial]]
+    ) -> list[Any]:
+        for rule, _ in chosen:
+            if watch.OPEN_RISKS in rule.judged:
+                seen[rule.key] = facts[watch.OPEN_RISKS](ALL_CELLS).to_list()
+        return [
+            (rule, dial, None, np.full((1, 1), found.get(rule.key, 0), np.uint8))
+            for rule, dial in chosen
+        ]
+
+    def opened(_block: Block, facts: Facts, followed: list[Any], _entity: Entity) -> list[Any]:
+        for rule, *_ in followed:
+            if watch.OPEN_RISKS in rule.shown:
+                shown[rule.key] = facts[watch.OPEN_RISKS](ALL_CELLS).to_list()
+        return [rule.key for rule, *_ in followed]
+
+    monkeypatch.setattr(watch, "account_facts", lambda *_: {})
+    monkeypatch.setattr(watch, "_follow", follow)
+    monkeypatch.setattr(watch, "_opened", opened)
+    block: Any = SimpleNamespace(presence=SimpleNamespace(status=np.zeros((1, 1))))
+    nobody: Any = None
+    rules = ["social_proof", "renewal_at_risk", "upsell_ready", "dormant"]
+
+    watched = watch.watch(block, nobody, "account", [Dial(key) for key in rules])
+
+    assert {*map(str, watched)} == set(rules)
+    assert seen == {"renewal_at_risk": [2], "social_proof": [3]}
+    assert shown == {"renewal_at_risk": [2]}

@@ -237,6 +237,16 @@ def test_seen_after_the_as_of_date_or_on_it() -> None:
     assert frame["weeks_observed"].to_list() == [0]
 
 
+def test_days_before_the_first_whole_week_count_nowhere() -> None:
+    weeks = [9, 1, 4, 7, 2, 6, 3, 8]  # oldest first: a baseline of four, three for now
+    first = score_trends(entities({"acme": 8}), weekly({"acme": weeks}), KEYS, AS_OF)
+    seen_earlier = entities({"acme": 8}, spare_days=6)
+    later = score_trends(seen_earlier, weekly({"acme": [500, *weeks]}), KEYS, AS_OF)
+
+    assert first["change_p_value"][0] is not None
+    assert_frame_equal(later.drop("sentence"), first.drop("sentence"))
+
+
 @pytest.mark.parametrize(
     ("series", "expected"),
     [

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
-from functools import partial, reduce
+from functools import partial
 from itertools import pairwise, starmap
 from typing import Any, TypeVar
 
@@ -458,7 +458,7 @@ OUTCOMES = """
 
         select account_id, 'grown' as outcome, valid_from
         from statuses
-        where account_status = 'paid' and before = 'trial'
+        where account_status = 'paid' and before in ('trial', 'expired')
 
         union
 
@@ -600,8 +600,12 @@ MOVERS = f"""
         select
             amounts.place,
             amounts.name,
-            cast(sum(amount) filter (where age >= {BASELINE_GAP_WEEKS * WEEK_DAYS}) as double)
-                / greatest(any_value(opened.baseline_weeks), 1) as before,
+            cast(
+                sum(amount) filter (
+                    where age >= {BASELINE_GAP_WEEKS * WEEK_DAYS}
+                    and age < {WEEK_DAYS} * ({BASELINE_GAP_WEEKS} + opened.baseline_weeks)
+                ) as double
+            ) / any_value(opened.baseline_weeks) as before,
             cast(sum(amount) filter (where age < {NOW_WEEKS * WEEK_DAYS}) as double)
                 / {NOW_WEEKS} as now
         from ({{amounts}}) as amounts
@@ -715,7 +719,7 @@ class FactReader:
             is_suspended=is_suspended,
             is_user_benchmark_thin=thin[:, 0],
             calendar=calendar,
-            overdispersion=overdispersion(reduce(np.add, measured)),
+            overdispersion=overdispersion(measured, self.span.count),
         )
         return fleet, present
 
@@ -1015,6 +1019,6 @@ def _flag_keys(entity: Entity) -> list[str]:
 
 def _baseline_weeks(opened: pl.DataFrame) -> pl.Expr:
     if "weeks_observed" not in opened.columns:
-        return pl.lit(1, pl.Int64)
+        return pl.lit(0, pl.Int64)
     most = HISTORY_WEEKS - BASELINE_GAP_WEEKS
-    return (pl.col("weeks_observed") - BASELINE_GAP_WEEKS).clip(1, most)
+    return (pl.col("weeks_observed") - BASELINE_GAP_WEEKS).clip(0, most)

@@ -79,11 +79,6 @@ USUAL_DAYS = 84
 PEAK_DAYS = 56
 """Windows of the facts about value, people and readiness."""
 
-LEAST_RESIDUAL = 1e-3
-STEP = 0.05
-CLASSES = 300
-"""Residuals are counted in classes of 5 %, from a thousandth to three thousand."""
-
 CHI_SQUARE_MEDIAN = 0.454936
 """Of one degree of freedom: the median of a squared residual that is chance alone."""
 
@@ -115,7 +110,8 @@ ACCOUNT_DAYS = pl.Schema(
         "value_count_28d": pl.Int64(),  # events of flagship steps
         "value_usual_28d": pl.Float64(),  # what 28 days had in the twelve weeks before
         "top_user_share": pl.Float64(),
-        "silent_top_share": pl.Float64(),  # before it, of the busiest user silent for 14 days
+        "silent_top_user": pl.String(),  # the busiest of the users silent for 14 days
+        "silent_top_share": pl.Float64(),  # of the points before these
         "others_ratio": pl.Float64(),  # the other users' points per day against before
         "seat_count": pl.Int64(),
         "open_risk_level": pl.Int64(),  # the severest other risk: 0 none, 1 low, 2 medium, 3 high
@@ -464,42 +460,48 @@ def calendar_of(totals: Iterable[PeerTotals]) -> Array:
     return np.vstack([calendar, np.zeros_like(calendar[:1])])
 
 
-def residuals(part: Presence, calendar: Array) -> Array:
-    """Count the live accounts of each day per class of how far their use is from what was expected.
+def residuals(part: Presence, calendar: Array) -> list[Floats]:
+    """Tell for each day how far the use of live accounts is from what was expected.
 
     Args:
         part: Some accounts.
         calendar: As `calendar_of` gives it; its days end where the part's do.
 
     Returns:
-        Shape (days of the calendar, CLASSES), which adds up over the fleet: how many accounts have
-        a (used - expected)² / expected of that class (5 % wide), over 28 days, of those that are
+        By day of the part the (used - expected)² / expected, over 28 days, of the accounts that are
         expected to use anything.
     """
-    days, own = calendar.shape[1], part.span.count
-    use = part.against(calendar[:, -own:])
+    use = part.against(calendar[:, -part.span.count :])
     expected, used = use.expected[HABIT_GAP_DAYS].T, use.used[HABIT_GAP_DAYS].T
     counted = part.is_live & part.has_begun & (expected >= MIN_EXPECTED_USE)
-    residual = np.square(used - expected)[counted] / expected[counted]
-    place = np.ceil(np.log(np.maximum(residual, LEAST_RESIDUAL) / LEAST_RESIDUAL) / STEP)
-    day = np.broadcast_to(np.arange(days - own, days)[:, None], counted.shape)[counted]
-    cell = day * CLASSES + np.minimum(place.astype(np.int64), CLASSES - 1)
-    return np.bincount(cell, minlength=days * CLASSES).reshape(days, CLASSES)
+    residual: Floats = np.square(used - expected)[counted] / expected[counted]
+    return np.split(residual, np.cumsum(counted.sum(axis=1))[:-1])
 
 
-def overdispersion(counts: Array) -> Floats:
+def overdispersion(parts: Iterable[list[Floats]], days: int) -> Floats:
     """Estimate how much burstier use is than chance, on every day.
 
     Args:
-        counts: `residuals` of the whole fleet.
+        parts: `residuals` of the whole fleet.
+        days: Of the history; the days of each part are the last of them.
 
     Returns:
         Shape (days,): the median of the residuals over that of a chi-square; at least 1. A median,
         because accounts that really fell or rose are no chance.
+
+    Source:
+        Pearson's dispersion parameter (McCullagh & Nelder 1989, ch. 6.2), its mean replaced by the
+        normal-consistent median (Hampel et al. 1986).
     """
-    below = np.cumsum(counts, axis=1)
-    median = (2 * below >= below[:, -1:]).argmax(axis=1)
-    phi: Floats = np.maximum(LEAST_RESIDUAL * np.exp(STEP * median) / CHI_SQUARE_MEDIAN, 1.0)
+    by_day: list[list[Floats]] = [[] for _ in range(days)]
+    for part in parts:
+        for found, residual in zip(by_day[days - len(part) :], part, strict=True):
+            found.append(residual)
+    phi = np.ones(days)
+    for day, found in enumerate(by_day):
+        together = np.concatenate([np.empty(0), *found])
+        if len(together):
+            phi[day] = max(np.median(together) / CHI_SQUARE_MEDIAN, 1.0)
     return phi
 
 
@@ -657,7 +659,9 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
             for name, values in block.numbers.items()
         },
         "window_days": of(np.array(fleet.window_days), _count),
-        "flagship_rates": lambda at: _lists(block.flagship_rates[(slice(None), *at)]),
+        "flagship_rates": lambda at: _lists(
+            rounded_ratio(block.flagship_rates[(slice(None), *at)], 1)
+        ),
         "history_days": of_use(lambda use: use.history_days, _count),
         "days_since_active": lambda at: _known(
             days_since(use(at).last_active.T, fleet.is_suspended, at)
@@ -671,10 +675,11 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
         "readiness_peak_56d": lambda at: _rate(peak()[at]),
         "value_count_28d": lambda at: _count(trailing(value, MONTH_DAYS, at=at)),
         "value_usual_28d": lambda at: _number(
-            trailing(value, USUAL_DAYS, MONTH_DAYS, at) * (MONTH_DAYS / USUAL_DAYS)
+            trailing(value, USUAL_DAYS, MONTH_DAYS, at) * float(MONTH_DAYS) / USUAL_DAYS
         ),
-        "silent_top_share": lambda at: _number(silent_top(at)[0]),
-        "others_ratio": lambda at: _number(silent_top(at)[1]),
+        "silent_top_user": lambda at: silent_top(at)[0],
+        "silent_top_share": lambda at: _number(silent_top(at)[1]),
+        "others_ratio": lambda at: _number(silent_top(at)[2]),
         "is_benchmark_thin": of(block.is_benchmark_thin, _flat),
         "is_user_benchmark_thin": of(fleet.is_user_benchmark_thin[:, None], _flat),
         **{name: of(values, _dates) for name, values in block.dates.items()},
@@ -686,10 +691,11 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
     }
 
 
-def _silent_top_user(block: Block, at: Cells) -> tuple[Floats, Floats]:
-    """The share that the busiest of the silent users had before, and how the others go on.
+def _silent_top_user(block: Block, at: Cells) -> tuple[pl.Series, Floats, Floats]:
+    """The busiest of the silent users, the share that they had before, and how the others go on.
 
-    Silent is who had no points for two weeks; before are the four weeks before those.
+    Silent is who had no points for two weeks; before are the four weeks before those. Of several
+    who had as much it is the first by id.
     """
     accounts = np.arange(block.keys.height)[at[1]]
     asked, place = np.unique(accounts, return_inverse=True)
@@ -698,10 +704,21 @@ def _silent_top_user(block: Block, at: Cells) -> tuple[Floats, Floats]:
     total_points = running_sum(block.users.points[:, users])
     before = trailing(total_points, MONTH_DAYS, RECENT_DAYS)
     before *= trailing(total_points, RECENT_DAYS) == 0
-    top = combined(np.maximum, before, owner, len(asked))[at[0], place]
+    most = combined(np.maximum, before, owner, len(asked))
+    top = most[at[0], place]
+    is_other = (before != most[:, owner]) | (before == 0)
+    names = block.users.keys["user_id"][users]
+    first = combined(
+        np.minimum, np.where(is_other, len(users), np.arange(len(users))), owner, len(asked)
+    )
+    who = pl.Series(np.where(top > 0, first[at[0], place], len(users)))
     total = trailing(block.total_points, MONTH_DAYS, RECENT_DAYS, at)
     now = trailing(block.total_points, RECENT_DAYS, at=at) / RECENT_DAYS
-    return rounded_ratio(top, total), rounded_ratio(now, (total - top) / MONTH_DAYS)
+    return (
+        names.extend_constant(None, 1)[who],
+        rounded_ratio(top, total),
+        rounded_ratio(now, (total - top) / MONTH_DAYS),
+    )
 
 
 def _peer_days_in_silence(use: Use) -> Floats:
@@ -771,7 +788,7 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
         "member_days": of(np.arange(shape[0])[:, None] - users.first_seen, _count),
         "active_day_count_14d": lambda at: _small_count(trailing(active_days, RECENT_DAYS, at=at)),
         "usual_active_days_14d": lambda at: _number(
-            trailing(active_days, USUAL_DAYS, RECENT_DAYS, at) * (RECENT_DAYS / USUAL_DAYS)
+            trailing(active_days, USUAL_DAYS, RECENT_DAYS, at) * RECENT_DAYS / USUAL_DAYS
         ),
         "account_active_users_14d": lambda at: _number(
             account_sum(account_active, RECENT_DAYS, at).astype(np.float64)

@@ -45,12 +45,6 @@ HABIT_PRIOR_DAYS = 3
 WINDOWS = (14, 28, 56)
 """The windows of recent use, in days."""
 
-MIN_EXPECTED = 5
-"""Fewer expected user-days say little about burstiness."""
-
-CHI_SQUARE_MEDIAN = 0.454936
-"""Median of the square of a standard normal deviate."""
-
 NEVER = 10**6
 """Silent days of an account that was never active."""
 
@@ -380,28 +374,3 @@ def running_max(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     for row in range(1, len(highest)):
         np.maximum(highest[row - 1], highest[row], out=highest[row])
     return highest
-
-
-def dispersion(used: Floats, expected: Floats) -> float:
-    """Estimate how bursty this fleet's counts are: their variance over their mean.
-
-    The median, not the mean: a few large accounts and those that just fall would raise the mean
-    for everybody.
-
-    Args:
-        used: Counts of accounts with enough history, any shape.
-        expected: What was expected of them, same shape; cells below 5 are left out.
-
-    Returns:
-        Median of squared Pearson residuals over that of a chi-square with one degree of freedom,
-        at least 1 (Poisson); 1 without data.
-
-    Source:
-        Pearson's dispersion parameter (McCullagh & Nelder 1989, ch. 6.2), its mean replaced by the
-        normal-consistent median (Hampel et al. 1986).
-    """
-    enough = expected >= MIN_EXPECTED
-    if not enough.any():
-        return 1.0
-    residuals = (used[enough] - expected[enough]) ** 2 / expected[enough]
-    return max(1.0, float(np.median(residuals)) / CHI_SQUARE_MEDIAN)

@@ -178,6 +178,11 @@ def _days_until(day: str) -> pl.Expr:
     return (pl.col(day) - pl.col("as_of_date")).dt.total_days()
 
 
+def _exact(amount: pl.Expr) -> pl.Expr:
+    """To 6 places: a difference or product that is to be compared with a threshold."""
+    return amount.round(6, mode="half_away_from_zero")
+
+
 def _trusted(score: str, thin: str) -> pl.Expr:
     """The score where its benchmark can carry a flag, else null."""
     return pl.when(pl.col(thin).not_()).then(pl.col(score))
@@ -331,8 +336,12 @@ def _rounded(name: str) -> pl.Expr:
 
 
 def _level() -> dict[str, pl.Expr]:
-    """The points of the last weeks and of the twelve weeks before, with their windows."""
+    """The points of the last weeks and of the twelve weeks before, with their windows.
+
+    Of who was seen too lately to have had a week by then the baseline has no window.
+    """
     baseline_weeks = (pl.col("weeks_observed") - BASELINE_GAP_WEEKS).clip(0, BASELINE_WEEKS)
+    last = pl.when(baseline_weeks > 0).then(pl.col("as_of_date"))
     names = (
         "weeks_observed",
         "points_now",
@@ -343,12 +352,10 @@ def _level() -> dict[str, pl.Expr]:
     return {
         **{name: pl.col(name) for name in names},
         "now_from_date": pl.col("as_of_date").dt.offset_by(f"-{WEEK_DAYS * NOW_WEEKS - 1}d"),
-        "baseline_from_date": pl.col("as_of_date").dt.offset_by(
+        "baseline_from_date": last.dt.offset_by(
             pl.format("-{}d", WEEK_DAYS * (BASELINE_GAP_WEEKS + baseline_weeks) - 1)
         ),
-        "baseline_to_date": pl.col("as_of_date").dt.offset_by(
-            f"-{WEEK_DAYS * BASELINE_GAP_WEEKS}d"
-        ),
+        "baseline_to_date": last.dt.offset_by(f"-{WEEK_DAYS * BASELINE_GAP_WEEKS}d"),
     }
 
 
@@ -366,8 +373,8 @@ def _dormant(given: Parameters) -> Finding:
         first=silent_days >= given["min_silent_days"],
         rest=(pl.col("peer_days_in_silence") >= given["min_peer_days"])
         & (
-            (pl.col("used_56d") <= given["max_use_share"] * pl.col("typical_use_56d"))
-            | (pl.col("expected_in_silence") >= given["min_expected_use"])
+            (pl.col("used_56d") <= _exact(given["max_use_share"] * pl.col("typical_use_56d")))
+            | (_exact(pl.col("expected_in_silence")) >= given["min_expected_use"])
         ),
         evidence={
             "account_status": pl.col("account_status"),
@@ -517,10 +524,10 @@ def _value_drift(given: Parameters) -> Finding:
     Either readiness came down from where it was, or the events of the flagship steps have nearly
     stopped; steps with an expiry notice the latter only weeks later.
     """
-    drop = pl.col("readiness_peak_56d") - pl.col("readiness_rate")
+    drop = _exact(pl.col("readiness_peak_56d") - pl.col("readiness_rate"))
     usual = pl.col("value_usual_28d")
     has_stopped = (usual >= given["min_value_events"]) & (
-        pl.col("value_count_28d") <= given["max_value_ratio"] * usual
+        pl.col("value_count_28d") <= _exact(given["max_value_ratio"] * usual)
     )
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
@@ -588,6 +595,7 @@ def _champion_gone(given: Parameters) -> Finding:
         & (pl.col("others_ratio") >= given["min_others_ratio"]),
         evidence={
             "account_status": pl.col("account_status"),
+            "silent_top_user": pl.col("silent_top_user"),
             "silent_top_share": share,
             "others_ratio": pl.col("others_ratio"),
             "user_count": pl.col("user_count"),
@@ -598,7 +606,7 @@ def _champion_gone(given: Parameters) -> Finding:
         sentence=pl.format(
             "{} had {} of the account's points and has had none for 14 days; "
             "the others are at {} of what they did.",
-            pl.col("user_movers").list.first().struct.field("name").fill_null("The busiest user"),
+            pl.col("silent_top_user"),
             percent(share),
             percent(pl.col("others_ratio")),
         ),
@@ -639,7 +647,7 @@ def _trial_stalled(given: Parameters) -> Finding:
     return Finding(
         scope=_is_on_trial(),
         first=pl.col("readiness_rate") <= given["max_readiness_rate"],
-        rest=(gone_days >= given["min_trial_share"] * trial_days)
+        rest=(gone_days >= _exact(given["min_trial_share"] * trial_days))
         & (gone_days >= given["min_trial_days"]),
         evidence={
             "first_seen_date": pl.col("first_seen_date"),
@@ -692,10 +700,8 @@ def _renewal_at_risk(given: Parameters) -> Finding:
 
 def _upsell_ready(given: Parameters) -> Finding:
     """More use than expected, activated, and hardly a seat left."""
-    full = (
-        pl.when(pl.col("seat_count") > 0)
-        .then(pl.col("user_count") / pl.col("seat_count"))
-        .round(6, mode="half_away_from_zero")
+    full = _exact(
+        pl.when(pl.col("seat_count") > 0).then(pl.col("user_count") / pl.col("seat_count"))
     )
     return Finding(
         scope=pl.col("account_status") == "paid",
@@ -757,7 +763,7 @@ def _user_fading(given: Parameters) -> Finding:
     return Finding(
         scope=_is_live(),
         first=usual >= given["min_usual_days"],
-        rest=(pl.col("active_day_count_14d") <= given["max_share"] * usual)
+        rest=(pl.col("active_day_count_14d") <= _exact(given["max_share"] * usual))
         & (others >= given["min_others_days"]),
         evidence={
             "account_status": pl.col("account_status"),

@@ -293,8 +293,9 @@ def levels(weeks: Sequence[Floats], weeks_observed: Ints) -> Levels:
 
     Args:
         weeks: HISTORY_WEEKS arrays of whole ten-thousandths of points, the youngest week first,
-            silent and unobserved weeks as zeros.
-        weeks_observed: Whole weeks since first seen, of the same shape.
+            silent weeks as zeros.
+        weeks_observed: Whole weeks since first seen, of the same shape; what an older week holds,
+            days of the one in which a cell was first seen, does not count.
 
     Returns:
         Numbers rounded to 6 places (but the mean and the burstiness).
@@ -312,10 +313,13 @@ def levels(weeks: Sequence[Floats], weeks_observed: Ints) -> Levels:
     ratio[~has_past] = np.nan
 
     count = np.where(has_past, length, 1)
-    mean = sum(past[1:], start=past[0]) / count / UNITS_PER_POINT
-    squares = np.zeros(mean.shape)
-    for week in past:
-        squares += np.square(week / UNITS_PER_POINT)
+    mean, squares = np.zeros((2, *length.shape))
+    for age, week in enumerate(past):
+        points = week / UNITS_PER_POINT
+        is_whole = length > age
+        np.add(mean, points, out=mean, where=is_whole)
+        np.add(squares, np.square(points), out=squares, where=is_whole)
+    mean /= count
     variance = (squares - count * np.square(mean)) / np.maximum(count - 1, 1)
     burstiness = np.divide(
         variance, mean, out=np.full(mean.shape, np.nan), where=has_past & (mean > 0)

@@ -20,6 +20,7 @@ from orchestration.signals.facts import (
     Block,
     Cells,
     Entity,
+    Fact,
     Facts,
     Fleet,
     account_facts,
@@ -72,20 +73,34 @@ def watch(block: Block, fleet: Fleet, entity: Entity, dials: Iterable[RuleDial])
         for dial in dials
         if dial.is_enabled and RULES[dial.flag_key].entity == entity
     ]
-    # Rules about open risks come last; they see what the others found.
-    first = [(rule, dial) for rule, dial in chosen if OPEN_RISKS not in rule.judged]
-    later = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in rule.judged]
-    followed = _follow(block, fleet, facts, first)
-    if entity == "account":
-        levels = [level for rule, _, _, level in followed if rule.kind == "risk"]
-        nothing = np.zeros(block.presence.status.shape, dtype=np.uint8)
-        worst = np.maximum.reduce([nothing, *levels])
-        facts[OPEN_RISKS] = lambda at: pl.Series(np.ravel(worst[at]).astype(np.int64))
-    followed += _follow(block, fleet, facts, later)
-    return _opened(block, facts, followed, entity)
+    # Rules about open risks see what those before them found: risks the other risks, and then
+    # opportunities all of them.
+    about_risks = [(rule, dial) for rule, dial in chosen if OPEN_RISKS in rule.judged]
+    turns = (
+        [looked for looked in chosen if looked not in about_risks],
+        [(rule, dial) for rule, dial in about_risks if rule.kind == "risk"],
+        [(rule, dial) for rule, dial in about_risks if rule.kind == "opportunity"],
+    )
+    followed: list[Followed] = []
+    watched: list[Watched] = []
+    for turn in turns:
+        found = _follow(block, fleet, facts, turn)
+        watched += _opened(block, facts, found, entity)
+        followed += found
+        if entity == "account":
+            facts[OPEN_RISKS] = _worst(block, followed)
+    return watched
 
 
 Followed = tuple[Rule, RuleDial, Episodes, npt.NDArray[np.uint8]]
+
+
+def _worst(block: Block, followed: Sequence[Followed]) -> Fact:
+    """The severest of the risks that were followed: 0 none, else its severity's index plus 1."""
+    levels = [level for rule, _, _, level in followed if rule.kind == "risk"]
+    nothing = np.zeros(block.presence.status.shape, dtype=np.uint8)
+    worst = np.maximum.reduce([nothing, *levels])
+    return lambda at: pl.Series(np.ravel(worst[at]).astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
