@@ -596,38 +596,43 @@ DETAILS_OF: Mapping[Entity, Mapping[str, str]] = {
 
 # The names whose weekly amount moved most between the baseline's weeks and the last ones.
 MOVERS = f"""
-    with moved as (
+    with sums as (
         select
             amounts.place,
             amounts.name,
-            cast(
+            greatest(any_value(opened.baseline_weeks), 1) as weeks,
+            coalesce(
                 sum(amount) filter (
                     where age >= {BASELINE_GAP_WEEKS * WEEK_DAYS}
                     and age < {WEEK_DAYS} * ({BASELINE_GAP_WEEKS} + opened.baseline_weeks)
-                ) as double
-            ) / any_value(opened.baseline_weeks) as before,
-            cast(sum(amount) filter (where age < {NOW_WEEKS * WEEK_DAYS}) as double)
-                / {NOW_WEEKS} as now
+                ),
+                0
+            ) as before,
+            coalesce(sum(amount) filter (where age < {NOW_WEEKS * WEEK_DAYS}), 0) as now
         from ({{amounts}}) as amounts
         inner join opened on amounts.place = opened.place
         group by amounts.place, amounts.name
     ),
+    -- compared as whole numbers: with {NOW_WEEKS} times the baseline's weeks each
+    moved as (
+        select *, abs(now * weeks - before * {NOW_WEEKS}) as move from sums
+    ),
     ranked as (
         select
-            place, name, round(coalesce(before, 0), 6) as before, round(coalesce(now, 0), 6) as now
+            place,
+            move,
+            name,
+            round(cast(before as double) / weeks, 6) as before,
+            round(cast(now as double) / {NOW_WEEKS}, 6) as now
         from moved
-        qualify row_number() over (
-            partition by place order by abs(coalesce(now, 0) - coalesce(before, 0)) desc, name
-        ) <= {MOST_MOVED}
+        where move > 0
+        qualify row_number() over (partition by place order by move desc, name) <= {MOST_MOVED}
     )
     select
         place,
-        list(
-            struct_pack(name := name, before := before, now := now)
-            order by abs(now - before) desc, name
-        ) as {{column}}
+        list(struct_pack(name := name, before := before, now := now) order by move desc, name)
+            as {{column}}
     from ranked
-    where before <> now
     group by place
 """
 
