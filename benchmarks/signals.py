@@ -59,9 +59,8 @@ select
 from days cross join range($users) as t(u)
 where hash(n, u, date) % 4 = 0 and date < coalesce(canceled_date - 20, date '9999-12-31');
 
-create table marts.event_usage_daily as
-select account_id, user_id, 'feature' || (hash(user_id, event_date) % 5) as feature,
-    event_date as date
+create table intermediate.int_feature_days as
+select distinct account_id, 'feature' || (hash(user_id, event_date) % 5) as feature, event_date
 from intermediate.int_point_days;
 create table reference.tracked_events as
 select 'feature' || n as feature from range(5) as t(n);
