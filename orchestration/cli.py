@@ -407,9 +407,26 @@ def _exit_code(command: "Callable[[], object]") -> int:
         lines, code = ["stopped; what is published is as it was"], 1
     except OSError as error:
         lines, code = [f"{error.filename or 'input/output'}: {error.strerror or error}"], 1
+    except Exception as error:
+        storage = _storage_trouble(error)
+        if not storage:
+            raise
+        lines, code = [f"files could not be written or read: {storage}; is the disk full?"], 1
     for line in lines:
         click.echo(line, err=True)
     return code
+
+
+def _storage_trouble(error: BaseException | None) -> str | None:
+    """What a database said of its disk, if that is what is behind an error."""
+    while error:
+        if isinstance(error, OSError) or (
+            type(error).__module__ in {"sqlite3", "_duckdb", "duckdb"}
+            and type(error).__name__ in {"OperationalError", "IOException", "FatalException"}
+        ):
+            return str(error).splitlines()[0]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class Published:
 
 
 def published(settings: "Settings") -> Published | None:
-    """Reads what is published; None before the first run.
+    """Reads what is published; None before the first run, and where the file is damaged.
 
     Args:
         settings: of the warehouse.
@@ -137,6 +137,15 @@ def published(settings: "Settings") -> Published | None:
     if not path.exists():
         return None
     path = path.resolve()
+    try:
+        return _published(path)
+    except duckdb.Error:
+        return None  # the next run publishes a whole one
+
+
+def _published(path: Path) -> Published:
+    import duckdb  # noqa: PLC0415 - a light command does not pay for it
+
     with closing(duckdb.connect(str(path), read_only=True)) as connection:
         rows = {file: tuple(_read(connection, file)) for file in FILES}
         ((timezone, oldest, newest),) = connection.execute(

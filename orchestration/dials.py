@@ -80,6 +80,8 @@ def _thresholds(text: str) -> dict[str, float | int | bool]:
         pairs = json.loads(text, object_pairs_hook=tuple, parse_constant=lambda _: None)
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
     # An object comes as a tuple of pairs, so that a name given twice does not get lost.
     if not isinstance(pairs, tuple):
         raise ValueError(  # noqa: TRY004, pydantic collects ValueErrors
@@ -385,6 +387,7 @@ class _UnreadableRecordError(Exception):
 
 def _numbered(text: str) -> Iterator[tuple[int, list[str]]]:
     """Records with the line on which they begin; blank lines are skipped."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         line = reader.line_num + 1

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 
 import duckdb
 
@@ -20,6 +21,7 @@ from orchestration.errors import InputError, RunError
 from orchestration.raw_files import (
     DATA_FILE,
     FORMATS,
+    IDENTIFYING,
     LAYOUT,
     OWN_COLUMNS,
     REQUIRED,
@@ -27,6 +29,8 @@ from orchestration.raw_files import (
     TYPES,
     RawFile,
     describe,
+    is_nested,
+    is_text_or_whole,
     is_time,
     listed,
     quoted,
@@ -70,8 +74,9 @@ class LandingPlan:
     tables: Mapping[str, Mapping[str, str]]
 
     def columns(self, table: str) -> list[str]:
-        """The columns, lower case, that a raw table will have after the load."""
-        return list(dict.fromkeys([*self.tables.get(table, LAYOUT[table]), *self.arriving(table)]))
+        """The columns, lower case, that a raw table has after the load, or that are null."""
+        there = self.tables.get(table, {})
+        return list(dict.fromkeys([*there, *LAYOUT[table], *self.arriving(table)]))
 
     def arriving(self, table: str) -> list[str]:
         """The columns that the new files of a raw table bring."""
@@ -328,6 +333,17 @@ def _wrong_tables(tables: Mapping[str, Mapping[str, str]]) -> list[str]:
             for name, kind in LAYOUT[table].items()
             if kind == "time" and name in columns and not is_time(columns[name])
         ]
+        problems += [
+            f"raw.{table}: the column {name} holds {columns[name]}; an id or a name is text or a "
+            "whole number"
+            for name in sorted(IDENTIFYING & columns.keys())
+            if not is_text_or_whole(columns[name])
+        ]
+        if is_nested(columns.get("properties", "VARCHAR")):
+            problems.append(
+                f"raw.{table}: the column properties holds {columns['properties']}; it should hold "
+                "JSON text"
+            )
     return problems
 
 
@@ -352,6 +368,9 @@ def _find_files(raw: Path, problems: list[str]) -> list[RawFile]:
                 stat = file.stat()
             except OSError as error:
                 problems.append(f"{file}: cannot be read: {error.strerror}")
+                continue
+            if not S_ISREG(stat.st_mode):
+                problems.append(f"{file}: is no file but a pipe, a socket or a device")
                 continue
             place = file.relative_to(raw).as_posix()
             found.append(RawFile(table, place, file, stat.st_size, stat.st_mtime_ns))

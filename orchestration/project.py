@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -83,9 +83,7 @@ class Settings:
         name = os.environ.get("ACCOUNTPULSE_REPORTING_TIMEZONE") or str(
             dbt_project_file()["vars"]["reporting_timezone"]
         )
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
+        if not _is_timezone(name):
             problems.append(f"reporting time zone '{name}' is not known")
         memory = memory_limit or os.environ.get("ACCOUNTPULSE_MEMORY_LIMIT") or cls.memory_limit
         if not SIZE.fullmatch(memory):
@@ -185,12 +183,31 @@ class Settings:
             else:
                 connection = duckdb.connect()
         except duckdb.IOException as error:
-            raise RunError(
-                f"{self.work_db} cannot be opened, most likely because a run writes it;"
-                f" try again when it is done ({str(error).splitlines()[0]})"
-            ) from error
+            why = str(error).splitlines()[0]
+            cure = (
+                "a run writes it; try again when it is done"
+                if "lock" in why
+                else "if it is damaged, move it away: the next run builds everything anew"
+            )
+            raise RunError(f"{self.work_db} cannot be opened: {cure} ({why})") from error
         connection.execute("set TimeZone = 'UTC'")
         return connection
+
+
+def _is_timezone(name: str) -> bool:
+    """Whether both Python and the database know a time zone by this name."""
+    import duckdb  # noqa: PLC0415 - a light command does not pay for it
+
+    if name == "UTC":
+        return True
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    with closing(duckdb.connect()) as connection:
+        asked = "select count(*) from pg_timezone_names() where name = ?"
+        ((known,),) = connection.execute(asked, [name]).fetchall()
+    return bool(known)
 
 
 def dbt_project_file() -> dict[str, Any]:

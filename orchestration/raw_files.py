@@ -70,6 +70,9 @@ REQUIRED = {
     "groups": ("id", "group_id", "timestamp"),
 }
 
+IDENTIFYING = {"id", "event", "user_id", "anonymous_id", "context_group_id", "group_id"}
+"""The columns by which rows, events, people and accounts are told apart."""
+
 OWN_COLUMNS = {"_unparsed": "VARCHAR", "_load_id": "BIGINT"}
 """What landing adds: JSON text of the values that could not be read, and the load of the row."""
 
@@ -79,6 +82,8 @@ TYPES: dict[Kind, str] = {"text": "VARCHAR", "time": "TIMESTAMP", "integer": "BI
 DATA_FILE = re.compile(r"\.(parquet|(csv|ndjson|jsonl)(\.gz)?)$", re.IGNORECASE)
 TIME_TYPES = "a time is a timestamp, a date or text"
 _MANY = 20
+_LONGEST_CELL = 2**31 - 1
+_MOST_WHOLE = 2**53  # up to here a float tells whole numbers apart
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,7 @@ def _suffix(name: str) -> str:
 
 def _csv_header(file: RawFile) -> list[str]:
     with _binary(file) as content:
+        csv.field_size_limit(_LONGEST_CELL)
         text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
         header = next(csv.reader(text, strict=True), [])
     if not header:
@@ -269,6 +275,19 @@ def is_time(type_: str) -> bool:
     return type_.lower().startswith(("timestamp", "date", "varchar", "null"))
 
 
+def is_text_or_whole(type_: str) -> bool:
+    """Whether a DuckDB type has one text per value: 7 and 7.0 are the same number."""
+    is_whole_decimal = type_.endswith(",0)")
+    return is_whole_decimal or not (
+        type_.startswith(("FLOAT", "DOUBLE", "DECIMAL")) or is_nested(type_)
+    )
+
+
+def is_nested(type_: str) -> bool:
+    """Whether a DuckDB type holds values in values."""
+    return type_.endswith("]") or type_.startswith(("STRUCT", "MAP", "UNION"))
+
+
 def _unreadable(file: RawFile, error: Exception) -> str:
     """One line: the file, the line where there is one, and why."""
     if isinstance(error, duckdb.Error):
@@ -299,12 +318,15 @@ def _broken_line(file: RawFile) -> tuple[int, str] | None:
 
 def _broken_csv(content: IO[bytes]) -> tuple[int, str] | None:
     number = 0
+    raw = b""
+    ends: set[bool] = set()
 
     def lines() -> Iterator[str]:
-        nonlocal number
-        for number, line in enumerate(content, start=1):
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        nonlocal number, raw
+        for number, raw in enumerate(content, start=1):
+            yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
 
+    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(lines(), strict=True)
     width = 0
     while True:
@@ -317,6 +339,9 @@ def _broken_csv(content: IO[bytes]) -> tuple[int, str] | None:
             return number, "is not UTF-8 text"
         except csv.Error as error:
             return begin, f"is not CSV: {error}"
+        ends.add(raw[-2:] == b"\r\n")
+        if len(ends) > 1:
+            return begin, "ends unlike the lines before: some with CR and LF, some with LF alone"
         width = width or len(cells)
         if cells and len(cells) != width:
             return begin, f"has {len(cells)} cells, the header has {width}"
@@ -328,6 +353,8 @@ def _broken_ndjson(content: IO[bytes]) -> tuple[int, str] | None:
             value = json.loads(line.decode()) if line.strip() else {}
         except UnicodeDecodeError:
             return number, "is not UTF-8 text"
+        except RecursionError:
+            continue  # deep, and perhaps all right
         except ValueError as error:
             return number, f"is not JSON: {error}"
         if not isinstance(value, dict):
@@ -381,12 +408,17 @@ def select_rows(file: RawFile, types: Mapping[str, str]) -> str:
 
 
 def _text(name: str, type_id: str) -> str:
-    """A column as text: whole floats without a fraction, times in UTC, objects as JSON."""
+    """A column as text: whole numbers without a fraction, times in UTC, objects as JSON."""
     if type_id in ("float", "double"):
         return (
             f"case when isnan({name}) then null when {name} = trunc({name}) "
-            f"and abs({name}) < 1e15 then cast(cast({name} as bigint) as varchar) "
+            f"and abs({name}) <= {_MOST_WHOLE} then cast(cast({name} as bigint) as varchar) "
             f"else cast({name} as varchar) end"
+        )
+    if type_id == "decimal":
+        return (
+            f"case when {name} = trunc({name}) then cast(cast({name} as hugeint) as varchar) "
+            f"else rtrim(cast({name} as varchar), '0') end"
         )
     if type_id in _NESTED:
         return f"cast(to_json({name}) as varchar)"

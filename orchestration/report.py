@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -155,6 +156,8 @@ def print_query(path: Path, sql: str, form: str, limit: int | None) -> None:
     """
     connection = open_published(path)
     try:
+        if not duckdb.extract_statements(sql):
+            raise InputError("query: there is nothing to ask in it")
         cursor = connection.execute(sql)
         columns = [column[0] for column in cursor.description or []]
         most = limit or (ROWS_SHOWN if form == "table" else None)
@@ -170,6 +173,9 @@ def print_query(path: Path, sql: str, form: str, limit: int | None) -> None:
         writer.writerow(columns)
         writer.writerows(rows)
     elif form == "json":
+        if len(set(columns)) < len(columns):
+            raise InputError("query: two columns have one name, which JSON cannot tell apart")
+        rows = [tuple(map(_finite, row)) for row in rows]
         lines = [json.dumps(dict(zip(columns, row, strict=True)), default=_plain) for row in rows]
         print("[" + ",\n ".join(lines) + "]")
     else:
@@ -192,6 +198,11 @@ def _table(
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row))
     return table
+
+
+def _finite(value: object) -> object:
+    """JSON has no number that is none, and no infinite one."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> float | str:

@@ -372,6 +372,25 @@ def test_who_waited_finds_nothing_new_when_the_run_before_did_the_same(
     assert current(folder) == "run-00003-2026-03-03"
 
 
+def test_a_damaged_published_file_does_not_stop_the_next_run(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    ours = tmp_path / "ours"
+    shutil.copytree(warehouse, ours, symlinks=True)
+    file = ours / "published" / "current" / "accountpulse.duckdb"
+    file.chmod(0o644)
+    os.truncate(file, 100_000)
+
+    as_of = current(ours)[-len(AS_OF) :]
+    done = accountpulse(
+        *("run", "--raw", raw, "--warehouse", ours, "--as-of", as_of, "--full-refresh")
+    )
+
+    assert done.returncode == 0, done.stderr
+    counted = "select count(*) from marts.accounts"
+    assert ask(ours, counted) == ask(warehouse, counted)
+
+
 def test_a_failing_check_names_itself_shows_the_way_to_its_rows_and_changes_nothing(
     warehouse: Path, raw: Path, tmp_path: Path
 ) -> None:
@@ -455,6 +474,38 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert not (tmp_path / "warehouse" / "published").exists()
 
 
+@pytest.mark.parametrize("name", ["localtime", "posix/Europe/Berlin", "Mars/Olympus"])
+def test_a_time_zone_that_the_database_does_not_know_is_told_first(
+    name: str, raw: Path, tmp_path: Path
+) -> None:
+    done = accountpulse(
+        *("check", "--raw", raw, "--warehouse", tmp_path / "warehouse"),
+        ACCOUNTPULSE_REPORTING_TIMEZONE=name,
+    )
+
+    assert (done.returncode, done.stderr) == (2, f"reporting time zone '{name}' is not known\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--seed", "-1"], "simulate: seed must be 0 to"),
+        (["--until", "0001-01-05"], "simulate: until must be 2010-01-01 to 2199-12-31"),
+        (["--until", "9999-12-31"], "simulate: until must be 2010-01-01 to 2199-12-31"),
+    ],
+)
+def test_a_simulation_that_cannot_be_made_leaves_nothing(
+    arguments: list[str], told: str, tmp_path: Path
+) -> None:
+    size = ("--accounts", "2", "--days", "10", "--out", str(tmp_path / "made"))
+    done = accountpulse("simulate", *size, *arguments)
+
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(told)
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_missing_column_and_an_unreadable_file_are_told_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     folder.mkdir()
@@ -495,6 +546,17 @@ def test_a_query_prints_a_table_csv_or_json(warehouse: Path) -> None:
     ]
 
 
+def test_json_has_no_infinite_number_and_loses_no_column(warehouse: Path) -> None:
+    as_json = ("--warehouse", warehouse, "--format", "json")
+    numbers = "select 'nan'::double as a, '-inf'::double as b, 1.5 as c"
+    rows = accountpulse("query", numbers, *as_json)
+    twice = accountpulse("query", "select 1 as a, 2 as a", *as_json)
+
+    assert json.loads(rows.stdout) == [{"a": None, "b": None, "c": 1.5}]
+    assert (twice.returncode, twice.stdout) == (2, "")
+    assert twice.stderr == "query: two columns have one name, which JSON cannot tell apart\n"
+
+
 def test_a_query_finds_marts_by_their_bare_name_and_can_be_cut_short(warehouse: Path) -> None:
     sql = "select account_id from accounts order by account_id"
     done = accountpulse("query", sql, "--warehouse", warehouse, "--limit", "2", "--format", "csv")
@@ -512,6 +574,9 @@ def test_a_query_finds_marts_by_their_bare_name_and_can_be_cut_short(warehouse: 
         "attach '{folder}/other.duckdb'",
         "select * from no_such_table",
         "select",
+        "",
+        ";",
+        "/* nothing */",
     ],
 )
 def test_a_query_that_writes_or_is_wrong_is_refused(

@@ -408,6 +408,11 @@ def test_dials_of_another_product_load(tmp_path: Path) -> None:
         ),
         (
             "flag_rules",
+            f"stalled_activation,account,risk,high,,{'[' * 100_000},T,",
+            "column parameters: is nested too deeply",
+        ),
+        (
+            "flag_rules",
             "stalled_activation,account,risk,high,,{180},T,",
             (
                 "column parameters: is not JSON: Expecting property name enclosed in double "

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -598,6 +599,16 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
             "id,event,timestamp\ne1,Opened,2026-03-01\n".encode("utf-16"),
             "tracks.csv: cannot be read: it is not UTF-8 text",
         ),
+        (
+            "tracks.csv",
+            b"id,event,timestamp\r\ne1,Opened,2026-03-01\ne2,Opened,2026-03-01\r\n",
+            "tracks.csv:2: ends unlike the lines before",
+        ),
+        (
+            "tracks.csv",
+            b"id,event,timestamp\ne1," + b"x" * 200_000 + b",2026-03-01\ne2,broken\n",
+            "tracks.csv:3: has 2 cells, the header has 3",
+        ),
         ("tracks.csv", b"", "tracks.csv:1: there is no header"),
         (
             "tracks.csv",
@@ -618,6 +629,11 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
             "tracks.ndjson",
             b'{"id":"e1","event":"x","timestamp":"2026-03-01"}\n\n{"id":"e2",\n{}\n',
             "tracks.ndjson:3: is not JSON: ",
+        ),
+        (
+            "tracks.ndjson",
+            b'{"id":"e1","properties":' + b"[" * 5_000 + b"]" * 5_000 + b"}\n{bad\n",
+            "tracks.ndjson:2: is not JSON: ",
         ),
         (
             "tracks.ndjson",
@@ -760,7 +776,20 @@ def test_tables_of_the_warehouse_need_no_folder(
 
     assert warehouse.execute("select count(*) from raw.tracks").fetchall() == [(1,)]
     assert warehouse.execute("select count(*) from raw.identifies").fetchall() == [(0,)]
-    assert inspect(None, warehouse).columns("tracks") == ["id", "event", "timestamp"]
+    assert set(inspect(None, warehouse).columns("tracks")) == set(landing.LAYOUT["tracks"])
+
+
+def test_traits_that_a_table_does_not_have_are_null_and_may_be_named(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """A dial about `email` is right whether or not a table of the warehouse brings it."""
+    warehouse.execute("create schema raw")
+    warehouse.execute("create table raw.tracks (id text, event text, timestamp timestamp)")
+    warehouse.execute("create table raw.identifies (id text, timestamp timestamp, Age bigint)")
+
+    columns = inspect(None, warehouse).columns("identifies")
+
+    assert {"email", "name", "role", "age"} <= set(columns)
 
 
 def test_tables_of_the_warehouse_need_their_required_columns(
@@ -776,6 +805,60 @@ def test_tables_of_the_warehouse_need_their_required_columns(
         "raw.tracks: the column timestamp holds INTEGER; a time is a timestamp, a date or text",
         "raw.tracks: the required column event is missing; there are id, evnt, timestamp",
     ]
+
+
+def test_tables_of_the_warehouse_hold_ids_and_properties_as_text(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    """7 and 7.0 would be two people."""
+    warehouse.execute("create schema raw")
+    warehouse.execute(
+        "create table raw.tracks (id bigint, event text, timestamp timestamp, user_id double, "
+        "context_group_id decimal(18, 0), properties struct(x bigint))"
+    )
+    warehouse.execute(
+        "create table raw.identifies (id uuid, timestamp timestamp, user_id decimal(9, 2))"
+    )
+
+    why = "an id or a name is text or a whole number"
+    assert sorted(problems(None, warehouse)) == [
+        f"raw.identifies: the column user_id holds DECIMAL(9,2); {why}",
+        "raw.tracks: the column properties holds STRUCT(x BIGINT); it should hold JSON text",
+        f"raw.tracks: the column user_id holds DOUBLE; {why}",
+    ]
+
+
+def test_a_number_is_one_id_whatever_its_type(
+    raw: Path, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    numbers = [100, 2**53 - 1]
+    kinds = {"bigint": pa.int64(), "double": pa.float64(), "decimal": pa.decimal128(20, 2)}
+    for name, kind in kinds.items():
+        write_parquet(
+            raw / f"tracks-{name}.parquet",
+            id=[f"{name}{number}" for number in numbers],
+            event=["x", "x"],
+            timestamp=["2026-03-01", "2026-03-01"],
+            user_id=pa.array(numbers, kind),
+        )
+    write_parquet(
+        raw / "tracks-half.parquet",
+        id=["half"],
+        event=["x"],
+        timestamp=["2026-03-01"],
+        user_id=pa.array([Decimal("1.50")], pa.decimal128(9, 2)),
+    )
+
+    land(raw, warehouse)
+
+    found = warehouse.execute("select user_id, count(*) from raw.tracks group by 1 order by 1")
+    assert found.fetchall() == [("1.5", 1), ("100", 3), (str(2**53 - 1), 3)]
+
+
+def test_what_is_no_regular_file_is_told(raw: Path, warehouse: duckdb.DuckDBPyConnection) -> None:
+    os.mkfifo(raw / "tracks.csv")
+
+    assert "tracks.csv: is no file but a pipe, a socket or a device" in problems(raw, warehouse)
 
 
 def test_files_fit_themselves_into_a_table_of_other_types(

@@ -1,14 +1,21 @@
-{# A query: one row per row and non-null trait column (trait_<name>) of a relation: the keys, trait, trait_value as text. #}
+{# A query: one row per row and non-null trait column (trait_<name>) of a relation: the keys, trait, trait_value as text. The relation is read once, however many columns there are. #}
 {% macro traits_long(relation, keys) -%}
-    {%- for column in relation_columns(relation) if column.name.startswith('trait_') %}
-    {{ 'union all' if not loop.first }}
-    select
-        {{ keys | join(', ') }},
-        '{{ column.name[6:] | replace("'", "''") }}' as trait,
-        cast({{ quoted(column.name) }} as {{ dbt.type_string() }}) as trait_value
-    from {{ relation }}
-    where {{ quoted(column.name) }} is not null
-    {%- else %}
+    {%- set names = [] -%}
+    {%- for column in relation_columns(relation) if column.name.startswith('trait_') -%}
+        {%- do names.append(quoted(column.name)) -%}
+    {%- endfor -%}
+    {%- if names -%}
+    select {{ keys | join(', ') }}, substring(trait_column, 7) as trait, trait_value
+    from (
+        select
+            {{ keys | join(', ') }}
+            {%- for name in names %}
+            {{ ', cast(' ~ name ~ ' as ' ~ dbt.type_string() ~ ') as ' ~ name }}
+            {%- endfor %}
+        from {{ relation }}
+    ) as wide
+    unpivot (trait_value for trait_column in ({{ names | join(', ') }}))
+    {%- else -%}
     select {{ keys | join(', ') }}, '' as trait, '' as trait_value from {{ relation }} where false
-    {%- endfor %}
+    {%- endif -%}
 {%- endmacro %}

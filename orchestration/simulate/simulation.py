@@ -25,6 +25,7 @@ EVENTS_PER_ACCOUNT_DAY = 18.5
 TRUTHS = "truths.json"
 MARKER = "simulation.json"
 _UNFINISHED = ".unfinished"
+_FIRST_UNTIL, _LAST_UNTIL = "2010-01-01", "2199-12-31"
 
 Progress = Callable[[str], None]
 
@@ -118,9 +119,14 @@ def _check_numbers(arguments: dict[str, Any]) -> None:
             ("accounts", 1, 100_000),
             ("days", 7, 3_650),
             ("events", 1, 1_000_000_000),
+            ("seed", 0, 2**63 - 1),
         )
         if not low <= arguments[name] <= high
     ]
+    if not _FIRST_UNTIL <= arguments["until"] <= _LAST_UNTIL:
+        problems.append(
+            f"simulate: until must be {_FIRST_UNTIL} to {_LAST_UNTIL}, not {arguments['until']}"
+        )
     if problems:
         raise InputError(problems)
 
