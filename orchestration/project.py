@@ -158,14 +158,14 @@ class Settings:
 
         Within one process DuckDB shares a file among connections only if all ask for the same
         configuration: hence one place for it, and `profiles.yml`.
-        """
-        import duckdb  # noqa: PLC0415 - a light command does not pay for it
 
+        Raises:
+            RunError: it is damaged.
+            duckdb.IOException: it cannot be opened, most likely because somebody writes it.
+        """
         self.warehouse.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(
-            str(self.work_db),
-            config={"memory_limit": self.memory_limit, "temp_directory": f"{self.work_db}.tmp"},
-        )
+        config = {"memory_limit": self.memory_limit, "temp_directory": f"{self.work_db}.tmp"}
+        connection = self._opened(self.work_db, config=config)
         connection.execute("set TimeZone = 'UTC'")
         return connection
 
@@ -173,25 +173,33 @@ class Settings:
         """Opens the work file for reading, or an empty database where there is none yet.
 
         Raises:
-            RunError: it cannot be opened; most likely somebody writes it.
+            RunError: it is damaged, or cannot be opened; most likely somebody writes it.
         """
         import duckdb  # noqa: PLC0415 - a light command does not pay for it
 
+        is_there = self.work_db.exists()
         try:
-            if self.work_db.exists():
-                connection = duckdb.connect(str(self.work_db), read_only=True)
-            else:
-                connection = duckdb.connect()
+            connection = self._opened(self.work_db if is_there else ":memory:", read_only=is_there)
         except duckdb.IOException as error:
-            why = str(error).splitlines()[0]
-            cure = (
-                "a run writes it; try again when it is done"
-                if "lock" in why
-                else "if it is damaged, move it away: the next run builds everything anew"
-            )
-            raise RunError(f"{self.work_db} cannot be opened: {cure} ({why})") from error
+            raise RunError(
+                f"{self.work_db} cannot be opened: a run writes it; try again when it is done"
+                f" ({str(error).splitlines()[0]})"
+            ) from error
         connection.execute("set TimeZone = 'UTC'")
         return connection
+
+    def _opened(self, path: Path | str, **how: Any) -> "duckdb.DuckDBPyConnection":  # noqa: ANN401 - DuckDB's options
+        import duckdb  # noqa: PLC0415 - a light command does not pay for it
+
+        try:
+            return duckdb.connect(str(path), **how)
+        except duckdb.IOException as error:
+            if "not a valid" not in str(error):
+                raise
+            raise RunError(
+                f"{path} is damaged: move it away, and the next run builds everything anew"
+                f" ({str(error).splitlines()[0]})"
+            ) from error
 
 
 def _is_timezone(name: str) -> bool:

@@ -533,6 +533,18 @@ def test_a_warehouse_that_cannot_be_written_is_told_in_one_line(raw: Path, tmp_p
     assert str(tmp_path / "file") in line
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_damaged_work_file_is_told_in_one_line(command: str, raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "work.duckdb").write_text("garbage" * 100)
+    as_of = ("--as-of", AS_OF) if command == "run" else ()
+
+    done = accountpulse(command, "--raw", raw, "--warehouse", tmp_path, *as_of)
+
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"{tmp_path / 'work.duckdb'} is damaged: move it away" in line
+
+
 def test_a_query_prints_a_table_csv_or_json(warehouse: Path) -> None:
     sql = "select 'a|b' as name, 1.50 as points, null as nothing, date '2026-01-31' as day"
     table = accountpulse("query", sql, "--warehouse", warehouse)
