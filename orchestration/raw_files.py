@@ -359,6 +359,10 @@ def _broken_ndjson(content: IO[bytes]) -> tuple[int, str] | None:
             return number, f"is not JSON: {error}"
         if not isinstance(value, dict):
             return number, "is not a JSON object"
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return number, "has half a character, as where a text was cut inside an emoji"
     return None
 
 

@@ -632,6 +632,11 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
         ),
         (
             "tracks.ndjson",
+            b'{"id":"e1"}\n\n{"id":"e2","event":"cut \\ud83d","timestamp":"2026-03-01"}\n',
+            "tracks.ndjson:3: has half a character",
+        ),
+        (
+            "tracks.ndjson",
             b'{"id":"e1","properties":' + b"[" * 5_000 + b"]" * 5_000 + b"}\n{bad\n",
             "tracks.ndjson:2: is not JSON: ",
         ),
