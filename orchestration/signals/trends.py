@@ -315,11 +315,10 @@ def levels(weeks: Sequence[Floats], weeks_observed: Ints) -> Levels:
     count = np.where(has_past, length, 1)
     mean, squares = np.zeros((2, *length.shape))
     for age, week in enumerate(past):
-        points = week / UNITS_PER_POINT
         is_whole = length > age
-        np.add(mean, points, out=mean, where=is_whole)
-        np.add(squares, np.square(points), out=squares, where=is_whole)
-    mean /= count
+        np.add(mean, week, out=mean, where=is_whole)
+        np.add(squares, np.square(week / UNITS_PER_POINT), out=squares, where=is_whole)
+    mean /= count * UNITS_PER_POINT
     variance = (squares - count * np.square(mean)) / np.maximum(count - 1, 1)
     burstiness = np.divide(
         variance, mean, out=np.full(mean.shape, np.nan), where=has_past & (mean > 0)
