@@ -15,10 +15,13 @@ def _call(name: str) -> Callable[..., str]:
 
 
 class _Adapter:
-    """Stands in for dbt's `adapter`; a dispatched macro becomes a function of its name."""
+    """Stands in for dbt's `adapter`; a dispatched macro becomes a function of its name.
+
+    But for `quoted`, which stands where only an identifier may.
+    """
 
     def dispatch(self, name: str, *_: str) -> Callable[..., str]:
-        return _call(name)
+        return self.quote if name == "quoted" else _call(name)
 
     def quote(self, name: str) -> str:
         return f'"{name}"'
