@@ -7,6 +7,7 @@ Heavy imports stand inside the commands, so that `--help` and `check` answer at 
 import atexit
 import gc
 import os
+import re
 import shutil
 import sys
 import time
@@ -418,13 +419,11 @@ def _exit_code(command: "Callable[[], object]") -> int:
 
 
 def _storage_trouble(error: BaseException | None) -> str | None:
-    """What a database said of its disk, if that is what is behind an error."""
+    """What was said of the disk, if that is what is behind an error: anything else is a defect."""
     while error:
-        if isinstance(error, OSError) or (
-            type(error).__module__ in {"sqlite3", "_duckdb", "duckdb"}
-            and type(error).__name__ in {"OperationalError", "IOException", "FatalException"}
-        ):
-            return str(error).splitlines()[0]
+        said = str(error).partition("\n")[0]
+        if re.search(r"disk I/O|(disk|database) .*full|No space left|readonly|Read-only", said):
+            return said
         error = error.__cause__ or error.__context__
     return None
 

@@ -320,6 +320,7 @@ def _broken_csv(content: IO[bytes]) -> tuple[int, str] | None:
     number = 0
     raw = b""
     ends: set[bool] = set()
+    mixed: tuple[int, str] | None = None
 
     def lines() -> Iterator[str]:
         nonlocal number, raw
@@ -334,14 +335,15 @@ def _broken_csv(content: IO[bytes]) -> tuple[int, str] | None:
         try:
             cells = next(reader)
         except StopIteration:
-            return None
+            return mixed
         except UnicodeDecodeError:
             return number, "is not UTF-8 text"
         except csv.Error as error:
             return begin, f"is not CSV: {error}"
-        ends.add(raw[-2:] == b"\r\n")
-        if len(ends) > 1:
-            return begin, "ends unlike the lines before: some with CR and LF, some with LF alone"
+        if raw.endswith(b"\n"):
+            ends.add(raw.endswith(b"\r\n"))
+            if not mixed and len(ends) > 1:
+                mixed = begin, "ends unlike the lines before: some with CR and LF, some with LF"
         width = width or len(cells)
         if cells and len(cells) != width:
             return begin, f"has {len(cells)} cells, the header has {width}"

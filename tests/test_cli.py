@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.cli import _exit_code
 from orchestration.project import CHECKOUT
 from orchestration.simulate import simulate
 
@@ -531,6 +533,18 @@ def test_a_warehouse_that_cannot_be_written_is_told_in_one_line(raw: Path, tmp_p
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert str(tmp_path / "file") in line
+
+
+def test_only_trouble_with_the_disk_is_told_as_such() -> None:
+    """A defect keeps its traceback, also where a file was looked for on the way."""
+    assert _exit_code(lambda: fail(sqlite3.OperationalError("disk I/O error"))) == 1
+    with pytest.raises(KeyError):
+        _exit_code(lambda: fail(FileNotFoundError("no such file")))
+
+
+def fail(why: Exception) -> None:
+    """Fail with something behind it."""
+    raise KeyError("runs") from why
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
