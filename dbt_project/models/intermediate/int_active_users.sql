@@ -25,7 +25,7 @@ counts as (
 
     select account_id, user_id, event_count
     from {{ ref('int_event_days') }}
-    where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+    where true {{ and_restated_cells() }}
 
 ),
 

@@ -2,7 +2,12 @@
 -- events.
 {{ config(
     materialized='incremental',
-    meta={'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'event_date']}
+    meta={
+        'restated_by': 'int_restated_cells',
+        'restated_on': {
+            'account_id': 'account_id', "coalesce(user_id, '')": 'user_id', 'event_date': 'event_date'
+        }
+    }
 ) }}
 with
 
@@ -23,7 +28,7 @@ counted as (
     from events
     where
         account_id is not null
-        {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+        {{ and_restated_cells() }}
     group by account_id, user_id, key_set, event_date
 
 ),

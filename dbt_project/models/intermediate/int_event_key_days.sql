@@ -1,7 +1,12 @@
 -- One row per account, user (null: unknown), event key and day with events.
 {{ config(
     materialized='incremental',
-    meta={'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'event_date']}
+    meta={
+        'restated_by': 'int_restated_cells',
+        'restated_on': {
+            'account_id': 'account_id', "coalesce(user_id, '')": 'user_id', 'event_date': 'event_date'
+        }
+    }
 ) }}
 {#- Of all days no common table expression: what two read would be written down whole. -#}
 {%- set event_days = 'event_days' if restating() else ref('int_event_days') ~ ' as event_days' %}
@@ -27,7 +32,7 @@ event_days as (
 
     select *
     from {{ ref('int_event_days') }}
-    where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+    where true {{ and_restated_cells() }}
 
 ),
 {%- endif %}

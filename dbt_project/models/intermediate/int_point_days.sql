@@ -2,7 +2,9 @@
 -- before caps.
 {{ config(
     materialized='incremental',
-    meta={'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'event_date']}
+    meta={
+        'restated_by': 'int_restated_cells', 'restated_on': ['account_id', 'user_id', 'event_date']
+    }
 ) }}
 with
 
@@ -10,7 +12,7 @@ points_by_key as (
 
     select *
     from {{ ref('int_points_by_key') }}
-    where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+    where true {{ and_restated('int_restated_cells', ['account_id', 'user_id', 'event_date']) }}
 
 ),
 
@@ -20,7 +22,7 @@ event_days as (
     from {{ ref('int_event_days') }}
     where
         user_id is not null
-        {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+        {{ and_restated('int_restated_cells', ['account_id', 'user_id', 'event_date']) }}
 
 ),
 
@@ -40,7 +42,7 @@ dates as (
 
     select distinct event_date
     from {{ ref('int_event_days') }}
-    where true {{ and_restated('int_restated_cells', ['account_id', 'event_date']) }}
+    where true {{ and_restated('int_restated_cells', ['event_date']) }}
 
 ),
 

@@ -14,8 +14,7 @@ events_changed as (
 
     {{ changed_rows(
         'int_event_key_days', ['account_id', 'event_date'], ['user_id', 'event_key', 'event_count'],
-        scope='(account_id, event_date) in ('
-            ~ 'select account_id, event_date from ' ~ ref('int_restated_cells') ~ ')'
+        scope='true ' ~ and_restated_cells()
     ) }}
 
 ),

@@ -30,8 +30,8 @@ points_changed as (
     {{ changed_rows(
         'int_point_days', ['score_model', 'account_id', 'user_id', 'event_date'],
         ['event_count', 'day_points'],
-        scope='(account_id, event_date) in ('
-            ~ 'select account_id, event_date from ' ~ ref('int_restated_cells') ~ ')'
+        scope='true '
+            ~ and_restated('int_restated_cells', ['account_id', 'user_id', 'event_date'])
     ) }}
 
 ),

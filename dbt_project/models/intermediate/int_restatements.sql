@@ -3,7 +3,7 @@
 {%- set marts = {
     'event_usage_daily': {
         'scope': 'int_restated_cells',
-        'keys': {'account_id': 'account_id', 'date': 'event_date'},
+        'keys': {'account_id': 'account_id', 'user_id': 'user_id', 'date': 'event_date'},
         'identity': ['account_id', 'user_id', 'event_key', 'date'],
         'columns': ['feature', 'event_count'],
     },

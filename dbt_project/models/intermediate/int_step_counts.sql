@@ -14,6 +14,7 @@
     (
         select
             steps.step_row,
+            steps.level,
             steps.count_of,
             steps.within_days,
             event_key_days.account_id,
@@ -91,6 +92,13 @@ openings as (
 
 entity_days as (
 
+    -- of a user each day has one row already
+    select step_row, account_id, user_id, count_of, within_days, event_date, event_count
+    from {{ step_days }}
+    where level = 'user'
+
+    union all
+
     select
         step_row,
         account_id,
@@ -100,6 +108,7 @@ entity_days as (
         event_date,
         sum(event_count) as event_count
     from {{ step_days }}
+    where level = 'account'
     group by 1, 2, 3, 4, 5, 6
 
 ),
