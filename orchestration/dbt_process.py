@@ -13,6 +13,7 @@ import threading
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import util
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -79,6 +80,8 @@ class _Process:
         )
         self._process.start()
         theirs.close()
+        # By SIGTERM daemons are ended; where it is ignored, child processes ignore it, too.
+        util.Finalize(None, self.stop, exitpriority=0)
 
     def is_alive(self) -> bool:
         return self._process.is_alive()

@@ -504,10 +504,23 @@ def asleep(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_the_process_of_dbt_ends_with_a_child_process_that_started_it(tmp_path: Path) -> None:
-    """Runs that Dagster's pages start are child processes of its server."""
+def _start_dbt(settings: Settings, on_sigterm: signal.Handlers) -> None:
+    signal.signal(signal.SIGTERM, on_sigterm)
+    dbt_process.start(settings)
+
+
+@pytest.mark.parametrize("on_sigterm", [signal.SIG_DFL, signal.SIG_IGN])
+def test_the_process_of_dbt_ends_with_a_child_process_that_started_it(
+    tmp_path: Path, on_sigterm: signal.Handlers
+) -> None:
+    """Runs that Dagster's pages start are child processes of its server.
+
+    What a process ignores, its child processes ignore, too.
+    """
     settings = Settings.resolve(tmp_path, tmp_path)
-    run = multiprocessing.get_context("spawn").Process(target=dbt_process.start, args=[settings])
+    run = multiprocessing.get_context("spawn").Process(
+        target=_start_dbt, args=[settings, on_sigterm]
+    )
     run.start()
     run.join(60)
     ended = run.exitcode
