@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import shlex
 import threading
 from contextlib import closing
 from multiprocessing.connection import Connection
@@ -143,7 +144,8 @@ def _problems(result: dbtRunnerResult, settings: Settings) -> list[str]:
             query = Path(node.compiled_path).absolute()
             problems.append(
                 f"check {node.name} failed with {outcome.failures} rows; to see them: "
-                f'accountpulse query --warehouse {settings.warehouse} --work "$(cat {query})"'
+                f"accountpulse query --warehouse {shlex.quote(str(settings.warehouse))} --work"
+                f' -- "$(cat {shlex.quote(str(query))})"'
             )
         elif outcome.status in {"error", "runtime error"}:
             what = str(outcome.message).split("\n  > in macro")[0].rstrip()

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.defs import dbt, publish, raw, resources, schedules
+from orchestration.defs import dbt, publish, raw, resources, schedules, signals
 from orchestration.execution import listened
 from orchestration.project import Settings
 
@@ -11,7 +11,7 @@ defs = dg.Definitions(
         raw.dials,
         raw.raw_tables,
         dbt.dbt_models,
-        *publish.SIGNALS,
+        *signals.SIGNALS,
         dbt.dbt_after_signals,
         publish.published_marts,
     ],

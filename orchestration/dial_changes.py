@@ -229,27 +229,6 @@ def can_go_on(changes: Sequence[Change], dials: Dials) -> bool:
     )
 
 
-def first_restated_day(
-    before: Dials, after: Dials, newest: date, oldest: date = date.min
-) -> date | None:
-    """The earliest day whose rows in the daily marts a change of the dials may alter.
-
-    Rows as scored and their labels; the `_restated` columns follow the dials of the newest day and
-    flags are judged anew in every run anyway.
-
-    Args:
-        before: dials that the marts were built with.
-        after: dials that they are to be built with.
-        newest: newest day that was built.
-        oldest: first day that was built; the earliest possible answer.
-
-    Returns:
-        The day, or None where no day up to `newest` changes.
-    """
-    days = [change.first for change in changes(before, after, newest, oldest) if change.first]
-    return min(days, default=None)
-
-
 def changes(before: Dials, after: Dials, newest: date, oldest: date = date.min) -> list[Change]:
     """Compares dials row by row. The order of rows and formatting are no changes.
 

@@ -20,9 +20,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from orchestration.errors import InputError
-
-MEMBER_DAYS = 90
-"""How long one event or the join keeps a user a member; no score window may be longer."""
+from orchestration.project import dbt_project_file
 
 MAX_DAYS = 36_500
 MAX_COUNT = 1_000_000_000
@@ -93,7 +91,17 @@ def _thresholds(text: str) -> dict[str, float | int | bool]:
             raise ValueError(f"'{name}' is neither a number nor true or false")
         if names.count(name) > 1:
             raise ValueError(f"'{name}' is given twice")
-    return dict(pairs)
+    # 5.0 says the same as 5
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in pairs
+    }
+
+
+def _without_bar(text: str) -> str:
+    if "|" in text:
+        raise ValueError(f"'{text}' has a |, which separates the keys that an event counts for")
+    return text
 
 
 def _without_comma(text: str) -> str:
@@ -126,7 +134,7 @@ class DialRow(BaseModel):
 class TrackedEvent(DialRow):
     """A raw event, by name and maybe a property, that counts as an event key."""
 
-    event_key: str
+    event_key: Annotated[str, BeforeValidator(_without_bar)]
     event_name: str
     property_name: str | None = None
     property_value: str | None = None
@@ -246,12 +254,11 @@ NO_TRAITS = frozenset(("id", "user_id", "anonymous_id", "group_id", "timestamp",
 """Raw columns that identify a row or date it, and so are nobody's trait."""
 
 
-def load_dials(seeds: Path, member_days: int = MEMBER_DAYS) -> Dials:
+def load_dials(seeds: Path) -> Dials:
     """Read and check the six dial files.
 
     Args:
         seeds: The folder that holds them.
-        member_days: The longest allowed `window_days`.
 
     Returns:
         The dials, with every rule of the contract's section 3 kept that can be judged without raw
@@ -274,7 +281,7 @@ def load_dials(seeds: Path, member_days: int = MEMBER_DAYS) -> Dials:
     )
     for check in checks:
         check(files)
-    _check_windows(files["score_models"], member_days)
+    _check_windows(files["score_models"], dbt_project_file()["vars"]["member_days"])
     problems = [line for file in files.values() for line in file.told()]
     if problems:
         raise InputError(problems)

@@ -28,7 +28,7 @@ from orchestration.publish import (
     run_name,
     versions_before,
 )
-from orchestration.raw_files import LAYOUT, quoted
+from orchestration.sql import identifier, literal
 from orchestration.suppression import Rows
 
 REBUILT = "rebuilt"
@@ -105,7 +105,7 @@ def erase(settings: Settings, entity: str, name: str) -> Erasure:
         with closing(settings.connect()) as connection:
             erasure = _rebuild(connection, settings, entity, name.strip(" \t\n\r\f\v"))
         if erasure is None:
-            return Erasure(dict.fromkeys(LAYOUT, 0), 0, None, frozenset(), 0, {})
+            return Erasure(dict.fromkeys(landing.LAYOUT, 0), 0, None, frozenset(), 0, {})
         _check_run_can_follow(settings)
         _replace(settings)
     except duckdb.Error as error:
@@ -184,7 +184,7 @@ def _rebuild(
         first = _first_date(connection, raw, settings.timezone)
         loads = _leaving_loads(connection, raw)
         last_load = _last_load(connection)
-        connection.execute(f"attach {_literal(_building(settings))} as {REBUILT}")
+        connection.execute(f"attach {literal(_building(settings))} as {REBUILT}")
         _copy(connection, raw)
         _copy_list(connection, salt, listed, _next_run(connection, settings))
         for load_id, count in loads.items():
@@ -206,21 +206,10 @@ def _rebuild(
 
 
 def _raw_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
-    columns = connection.execute(
-        "select lower(columns.table_name), lower(column_name), data_type, table_type = 'VIEW'"
-        " from information_schema.columns join information_schema.tables"
-        " using (table_catalog, table_schema, table_name)"
-        " where table_catalog = current_database() and lower(table_schema) = 'raw'"
-        " order by 1, ordinal_position"
-    ).fetchall()
-    found: dict[str, dict[str, str]] = {}
-    for table, column, kind, is_view in columns:
-        if table not in LAYOUT:
-            continue
-        if is_view:
-            raise InputError(f"raw.{table} is a view: erase where its rows come from")
-        found.setdefault(table, {})[column] = kind
-    return {table: Rows.of_table(table, types) for table, types in found.items()}
+    tables, views = landing.raw_tables(connection)
+    for table in views:
+        raise InputError(f"raw.{table} is a view: erase where its rows come from")
+    return {table: Rows.of_table(table, types) for table, types in tables.items()}
 
 
 def _people(
@@ -307,7 +296,7 @@ def _mentions(
     """Rows of a table in which a text is one of the needles, or JSON that has it as a string."""
     bound = {f"needle_{i}": needle for i, needle in enumerate(needles)}
     texts = [
-        quoted(column)
+        identifier(column)
         for column, kind in rows.types.items()
         if kind == "VARCHAR" and column not in NOT_TEXTS
     ]
@@ -350,15 +339,17 @@ def _copy(connection: duckdb.DuckDBPyConnection, raw: Mapping[str, Rows]) -> Non
         for _, _, statement in tables:
             connection.execute(statement)
     finally:
-        connection.execute(f"use {quoted(own)}")
+        connection.execute(f"use {identifier(own)}")
     for schema, table, _ in tables:
         rows = raw.get(table.lower()) if schema == "raw" else None
-        kept = rows.without_erased() if rows else f"select * from {schema}.{quoted(table)}"
-        connection.execute(f"insert into {REBUILT}.{schema}.{quoted(table)} {kept}")
-    connection.execute(
-        f"alter table if exists {REBUILT}.ops.landed_files"
-        " add column if not exists suppressed_count bigint default 0"
-    )
+        kept = rows.without_erased() if rows else f"select * from {schema}.{identifier(table)}"
+        connection.execute(f"insert into {REBUILT}.{schema}.{identifier(table)} {kept}")
+    if any(table == "landed_files" for _, table, _ in tables):
+        connection.execute(f"use {REBUILT}")
+        try:
+            landing.prepare_ledger(connection)
+        finally:
+            connection.execute(f"use {identifier(own)}")
 
 
 def _copy_list(
@@ -430,6 +421,7 @@ def _replace(settings: Settings) -> None:
     if Path(f"{settings.work_db}.wal").exists():
         raise RunError(f"{settings.work_db} is still open elsewhere; nothing was changed")
     flush(_building(settings))
+    settings.tested_mark.unlink(missing_ok=True)  # no marts are in it
     _building(settings).replace(settings.work_db)
     flush(settings.warehouse)
     remove_half_written(settings.published)
@@ -442,7 +434,3 @@ def _count(
     parameters: Mapping[str, object] | None = None,
 ) -> int:
     return int(connection.execute(query, dict(parameters or {})).fetchall()[0][0])
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -29,7 +29,8 @@ from orchestration.lock import writer_lock
 from orchestration.project import Settings
 
 JOB = "daily_refresh"
-STARTED_BY = {"accountpulse/started_by": "command"}
+WAREHOUSE_TAG = "accountpulse/warehouse"
+"""Of a run that the command started, and that nobody but the command can go on with."""
 
 INSTANCE: dict[str, Any] = {
     "telemetry": {"enabled": False},
@@ -178,7 +179,7 @@ def execute(
         dagster_instance(settings) as instance,
         _noticed_interrupts() as was_interrupted,
     ):
-        _close_dead_runs(instance)
+        _close_dead_runs(instance, settings)
         # Only now: definitions read the settings from the environment, and parse the dbt project.
         from orchestration.definitions import defs  # noqa: PLC0415
 
@@ -186,7 +187,7 @@ def execute(
         gc.freeze()
         gc.set_threshold(10_000)
         gc.enable()
-        tags = dict(STARTED_BY)
+        tags = _own_tag(settings)
         if from_date:
             tags[FROM_DATE_TAG] = from_date.isoformat()
         if full_refresh:
@@ -218,15 +219,23 @@ def forget_failed_runs(settings: Settings) -> None:
 
     What is deleted in a file of SQLite stays readable in it until it is written anew.
     """
+    own = _own_tag(settings)[WAREHOUSE_TAG]
     with dagster_instance(settings) as instance:
         ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
         for run in instance.get_runs(dg.RunsFilter(statuses=ended)):
+            if run.tags.get(WAREHOUSE_TAG, own) != own:
+                continue
             instance.delete_run(run.run_id)
             shutil.rmtree(settings.dagster_home / "storage" / run.run_id, ignore_errors=True)
     for path in settings.dagster_home.rglob("*.db"):
         with closing(sqlite3.connect(path, timeout=60)) as connection:
             connection.execute("vacuum")
             connection.execute("pragma wal_checkpoint(truncate)")
+
+
+def _own_tag(settings: Settings) -> dict[str, str]:
+    """Tells runs on this warehouse from those on others that share the instance."""
+    return {WAREHOUSE_TAG: str(settings.warehouse.absolute())}
 
 
 @contextmanager
@@ -278,12 +287,12 @@ def _raise_for(result: dg.ExecuteInProcessResult) -> None:
     raise RunError("\n".join(told) or f"run {result.run_id} failed")
 
 
-def _close_dead_runs(instance: dg.DagsterInstance) -> None:
+def _close_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> None:
     """Says of runs whose process was killed that they failed.
 
     Whoever holds the writer lock knows that no other command works on this warehouse.
     """
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=STARTED_BY)
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=_own_tag(settings))
     for run in instance.get_runs(started):
         instance.report_run_failed(run, "the process that ran it was killed")
 

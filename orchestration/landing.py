@@ -33,9 +33,10 @@ from orchestration.raw_files import (
     is_text_or_whole,
     is_time,
     listed,
-    quoted,
     select_rows,
 )
+from orchestration.runs import prepare_table
+from orchestration.sql import identifier
 
 __all__ = [
     "LAYOUT",
@@ -47,12 +48,26 @@ __all__ = [
     "TableLanding",
     "inspect",
     "load",
+    "prepare_ledger",
+    "raw_tables",
 ]
 
 _OTHER_DATA = re.compile(
     r"\.((json|tsv|avro|orc|xlsx?)(\.gz)?|parquet\.gz|zip|tar|tgz|zst|bz2|xz|lz4|snappy)$",
     re.IGNORECASE,
 )
+
+
+LEDGER = {
+    "load_id": ("bigint", "Number of the load, in the order in which files were loaded."),
+    "table_name": ("varchar", "The raw table: tracks, identifies or groups."),
+    "file_name": ("varchar", "Path of the file in the landing folder."),
+    "size_bytes": ("bigint", "Size of the file."),
+    "modified_ns": ("bigint", "When it was last modified, in nanoseconds since 1970, UTC."),
+    "content_hash": ("varchar", "SHA-256 of its content."),
+    "row_count": ("bigint", "Rows that it brought to the raw table."),
+    "suppressed_count": ("bigint default 0", "Rows that were left out as an erased person's."),
+}
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,7 @@ def inspect(
         InputError: Everything that is wrong, one line each.
     """
     connection.execute("set TimeZone = 'UTC'")
-    tables, views = _raw_tables(connection)
+    tables, views = raw_tables(connection)
     # A raw table that is gone took its rows with it: its files are new again.
     ledger = {key: known for key, known in _ledger(connection).items() if key[0] in tables}
     problems = _wrong_tables(tables)
@@ -182,12 +197,15 @@ def load(
     try:
         # Ahead of the load: what was hashed need not be waited for when it is loaded.
         hashes = {file: reader.submit(_content_hash, file) for file in plan.files}
+        last_load = prepare_ledger(connection)
         types = _prepare_tables(connection, plan)
         arriving = {file: _rows_of(file, types[file.table]) for file in plan.files}
         is_guarded = _resolve(connection, [*arriving.values()], types)
-        for file, rows in arriving.items():
+        for load_id, (file, rows) in enumerate(arriving.items(), start=last_load + 1):
             loaded, suppressed = _load_file(
-                connection, file, rows, hashes[file].result(), is_guarded=is_guarded
+                *(connection, file, rows, load_id),
+                content_hash=hashes[file].result(),
+                is_guarded=is_guarded,
             )
             result.tables[file.table].files += 1
             result.tables[file.table].rows += loaded
@@ -230,7 +248,7 @@ def _rows_of(file: RawFile, types: Mapping[str, str]) -> suppression.Rows:
     """A file's rows with the names and types of its columns, then `OWN_COLUMNS`."""
     own = {c.target: TYPES[LAYOUT[file.table].get(c.target, "text")] for c in file.columns}
     columns = {name: types.get(name, kind) for name, kind in (own | OWN_COLUMNS).items()}
-    names = ", ".join(quoted(name) for name in columns)
+    names = ", ".join(identifier(name) for name in columns)
     sql = f"select * from ({select_rows(file, types)}) as landed({names})"
     return suppression.Rows(file.table, columns, sql, {"path": file.pattern, "load_id": 0})
 
@@ -281,9 +299,11 @@ def _is_what_was_loaded(
 ) -> bool:
     """Whether a file without the rows of the erased is what the raw table holds of its load."""
     names = [name for name in columns if name != "_load_id"]
-    of_file = ", ".join(quoted(name) if name in rows.types else "null" for name in names)
+    of_file = ", ".join(identifier(name) if name in rows.types else "null" for name in names)
     now = f"select {of_file} from ({rows.without_erased()})"
-    then = f"select {', '.join(map(quoted, names))} from raw.{rows.table} where _load_id = $known"
+    then = (
+        f"select {', '.join(map(identifier, names))} from raw.{rows.table} where _load_id = $known"
+    )
     differing = f"(({now}) except all ({then})) union all (({then}) except all ({now})) limit 1"
     return not connection.execute(differing, {**rows.parameters, "known": load_id}).fetchall()
 
@@ -299,7 +319,7 @@ def _ledger(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], _Kno
     return {(table, name): _Known(*known) for table, name, *known in rows}
 
 
-def _raw_tables(
+def raw_tables(
     connection: duckdb.DuckDBPyConnection,
 ) -> tuple[dict[str, dict[str, str]], set[str]]:
     """Columns and types of the raw tables that exist, and which of them are views."""
@@ -452,20 +472,20 @@ def _described(
             problems += error.problems
 
 
+def prepare_ledger(connection: duckdb.DuckDBPyConnection) -> int:
+    """Make the ledger where there is none; give the number of the last load.
+
+    Asked before rows of the ledger go with their table, so that no number is given twice.
+    """
+    prepare_table(connection, "landed_files", LEDGER, "One row per raw file that was loaded.")
+    return _number(connection, "select coalesce(max(load_id), 0) from ops.landed_files", {})
+
+
 def _prepare_tables(
     connection: duckdb.DuckDBPyConnection, plan: LandingPlan
 ) -> dict[str, dict[str, str]]:
-    """Make or widen the raw tables and the ledger; give columns and types of the raw tables."""
+    """Make or widen the raw tables; give their columns and types."""
     connection.execute("create schema if not exists raw")
-    connection.execute("create schema if not exists ops")
-    connection.execute(
-        "create table if not exists ops.landed_files (load_id bigint, table_name varchar, "
-        "file_name varchar, size_bytes bigint, modified_ns bigint, content_hash varchar, "
-        "row_count bigint)"
-    )
-    connection.execute(
-        "alter table ops.landed_files add column if not exists suppressed_count bigint default 0"
-    )
     types: dict[str, dict[str, str]] = {}
     for table, layout in LAYOUT.items():
         own = {name: TYPES[kind] for name, kind in layout.items()} | OWN_COLUMNS
@@ -477,7 +497,7 @@ def _prepare_tables(
             if name not in types[table]:
                 types[table][name] = own.get(name, "VARCHAR")
                 connection.execute(
-                    f"alter table raw.{table} add column {quoted(name)} {types[table][name]}"
+                    f"alter table raw.{table} add column {identifier(name)} {types[table][name]}"
                 )
     return types
 
@@ -488,7 +508,7 @@ def _create_table(
     # Ids differ from row to row: looking for what they share takes twice as long, for no gain.
     how = {"id": "using compression zstd"}
     typed = ", ".join(
-        f"{quoted(name)} {type_} {how.get(name, '')}" for name, type_ in columns.items()
+        f"{identifier(name)} {type_} {how.get(name, '')}" for name, type_ in columns.items()
     )
     connection.execute(f"create table raw.{table} ({typed})")
     # Rows of an earlier table are gone, so none of its files is loaded any more.
@@ -499,8 +519,9 @@ def _load_file(
     connection: duckdb.DuckDBPyConnection,
     file: RawFile,
     rows: suppression.Rows,
-    content_hash: str,
+    load_id: int,
     *,
+    content_hash: str,
     is_guarded: bool,
 ) -> tuple[int, int]:
     """Insert a file's rows and its ledger row; the caller commits.
@@ -508,8 +529,7 @@ def _load_file(
     Returns:
         The number of rows inserted, and of those left out because they are an erased person's.
     """
-    names = [quoted(name) for name in rows.types]
-    load_id = _number(connection, "select coalesce(max(load_id), 0) + 1 from ops.landed_files", {})
+    names = [identifier(name) for name in rows.types]
     suppressed = _count_erased(connection, rows) if is_guarded else 0
     kept = rows.without_erased() if is_guarded else rows.sql
     try:

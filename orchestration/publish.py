@@ -24,6 +24,7 @@ import duckdb
 
 from orchestration import runs
 from orchestration.errors import InputError, RunError
+from orchestration.sql import identifier, literal
 
 SCHEMAS = ("marts", "reference", "ops")
 CATALOG = "accountpulse"
@@ -86,7 +87,7 @@ class Table:
     @property
     def relation(self) -> str:
         """Schema and name, quoted."""
-        return f"{_identifier(self.schema)}.{_identifier(self.name)}"
+        return f"{identifier(self.schema)}.{identifier(self.name)}"
 
     @property
     def is_daily(self) -> bool:
@@ -99,7 +100,7 @@ class Table:
         if not self.is_daily:
             return ""
         keys = ["date", *(column.name for column in self.columns if column.kind == "VARCHAR")]
-        return f"order by {', '.join(map(_identifier, keys))}"
+        return f"order by {', '.join(map(identifier, keys))}"
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def _write(
     file = building / f"{CATALOG}.duckdb"
     if before:
         _copy_file(before.folder / file.name, file)
-    work.execute(f"attach {_literal(str(file))} as {CATALOG} (storage_version '{STORAGE_VERSION}')")
+    work.execute(f"attach {literal(file)} as {CATALOG} (storage_version '{STORAGE_VERSION}')")
     try:
         with _transaction(work):
             tables = _fill(work, before)
@@ -275,7 +276,7 @@ def _fill(work: duckdb.DuckDBPyConnection, before: _Before | None) -> list[Table
     tables = _tables(work, _WORK)
     there = _tables(work, _COPY)
     for schema in SCHEMAS:
-        work.execute(f"create schema if not exists {CATALOG}.{_identifier(schema)}")
+        work.execute(f"create schema if not exists {CATALOG}.{identifier(schema)}")
     for table in there:
         if table not in tables:
             work.execute(f"drop table {CATALOG}.{table.relation}")
@@ -320,14 +321,14 @@ def _create_statements(table: Table) -> list[str]:
     """Statements that make a table with its types, constraints on null and comments."""
     target = f"{CATALOG}.{table.relation}"
     typed = ", ".join(
-        f"{_identifier(column.name)} {column.kind}{'' if column.is_nullable else ' not null'}"
+        f"{identifier(column.name)} {column.kind}{'' if column.is_nullable else ' not null'}"
         for column in table.columns
     )
     statements = [f"create table {target} ({typed})"]
     if table.comment:
-        statements.append(f"comment on table {target} is {_literal(table.comment)}")
+        statements.append(f"comment on table {target} is {literal(table.comment)}")
     statements += [
-        f"comment on column {target}.{_identifier(column.name)} is {_literal(column.comment)}"
+        f"comment on column {target}.{identifier(column.name)} is {literal(column.comment)}"
         for column in table.columns
         if column.comment
     ]
@@ -441,7 +442,7 @@ def _export_months(
 def _write_parquet(work: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
     """Writes what a query says, and tells the number of rows."""
     ((rows,),) = work.execute(
-        f"copy ({query}) to {_literal(str(path))} (format parquet, compression zstd)"
+        f"copy ({query}) to {literal(path)} (format parquet, compression zstd)"
     ).fetchall()
     return int(rows)
 
@@ -517,11 +518,3 @@ def flush(path: Path) -> None:
 def number_of(name: str) -> int:
     """The running number in a version's name."""
     return int(name.split("-")[1])
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -19,6 +19,7 @@ from typing import IO, Literal
 import duckdb
 
 from orchestration.errors import InputError
+from orchestration.sql import identifier, literal
 
 Kind = Literal["text", "time", "integer"]
 
@@ -191,7 +192,7 @@ def _column(source: str, name: str, type_id: str) -> Column:
 
 
 def _text_columns(columns: Iterable[Column]) -> str:
-    pairs = ", ".join(f"{_literal(column.source)}: 'VARCHAR'" for column in columns)
+    pairs = ", ".join(f"{literal(column.source)}: 'VARCHAR'" for column in columns)
     return f"columns = {{{pairs}}}"
 
 
@@ -383,7 +384,7 @@ def select_rows(file: RawFile, types: Mapping[str, str]) -> str:
     for i, column in enumerate(file.columns):
         own_type = TYPES[LAYOUT[file.table].get(column.target, "text")]
         type_ = types.get(column.target, own_type)
-        parsed.append(f"{quoted(column.source)} as s{i}")
+        parsed.append(f"{identifier(column.source)} as s{i}")
         outer.append(f"v{i}")
         text = _text(f"s{i}", column.type)
         value = text
@@ -391,19 +392,18 @@ def select_rows(file: RawFile, types: Mapping[str, str]) -> str:
             values.append(f"{text} as v{i}")
             continue
         if own_type == "TIMESTAMP":
-            parsed.append(f"{_instant(quoted(column.source), column.type)} as p{i}")
+            parsed.append(f"{_instant(identifier(column.source), column.type)} as p{i}")
             value = readable(f"p{i}")
         if own_type == "BIGINT":  # 12.0 is 12, and 12.5 is not rounded
-            parsed.append(f"try_cast({quoted(column.source)} as decimal(38, 9)) as p{i}")
+            parsed.append(f"try_cast({identifier(column.source)} as decimal(38, 9)) as p{i}")
             value = f"case when p{i} = trunc(p{i}) then try_cast(p{i} as bigint) end"
         if type_ != own_type:
             value = f"try_cast({value} as {type_})"
         values += [f"{value} as v{i}", f"s{i}"]
-        key = _literal(json.dumps(column.target, ensure_ascii=False) + ":")
-        is_missing = f"lower({_trimmed(text)}) in ('', 'null', 'undefined')"
+        key = literal(json.dumps(column.target, ensure_ascii=False) + ":")
         unparsed.append(
             f"case when v{i} is null and s{i} is not null "
-            f"then case when not {is_missing} then {key} || to_json({text}) end end"
+            f"then case when not {is_missing(text)} then {key} || to_json({text}) end end"
         )
     inside = f"concat_ws(',', {', '.join(unparsed)})" if unparsed else "''"
     outer += [f"'{{' || nullif({inside}, '') || '}}'", "cast($load_id as bigint)"]
@@ -436,14 +436,19 @@ def _text(name: str, type_id: str) -> str:
 def _instant(name: str, type_id: str) -> str:
     """A column as a UTC timestamp, of any year or infinite."""
     if type_id == "varchar":
-        # Some sources put a blank before the offset, or write a small z.
-        tidy = f"regexp_replace({_trimmed(name)}, '\\s+([+-][0-9]{{2}}|[zZ]$)', '\\1')"
-        tidy = f"regexp_replace({tidy}, 'z$', 'Z')"
-        instant = f"coalesce(try_cast({name} as timestamptz), try_cast({tidy} as timestamptz))"
-        return f"{instant} at time zone 'UTC'"
+        return instant_of_text(name)
     if type_id in _ZONED:
         return f"try_cast({name} as timestamptz) at time zone 'UTC'"
     return f"try_cast({name} as timestamp)"
+
+
+def instant_of_text(text: str) -> str:
+    """Text as a UTC timestamp: the macro `text_timestamp` says the same to dbt."""
+    # Some sources put a blank before the offset, or write a small z.
+    tidy = f"regexp_replace({trimmed(text)}, '\\s+([+-][0-9]{{2}}|[zZ]$)', '\\1')"
+    tidy = f"regexp_replace({tidy}, 'z$', 'Z')"
+    instant = f"coalesce(try_cast({text} as timestamptz), try_cast({tidy} as timestamptz))"
+    return f"{instant} at time zone 'UTC'"
 
 
 def readable(instant: str) -> str:
@@ -452,14 +457,11 @@ def readable(instant: str) -> str:
     return f"case when {instant} between {years} then {instant} end"
 
 
-def _trimmed(text: str) -> str:
+def is_missing(text: str) -> str:
+    """Whether a text is blank, null or undefined."""
+    return f"lower({trimmed(text)}) in ('', 'null', 'undefined')"
+
+
+def trimmed(text: str) -> str:
+    """A text without the blanks around it."""
     return f"trim({text}, e' \\t\\n\\r\\f\\x0b')"
-
-
-def quoted(name: str) -> str:
-    """An identifier, whatever its letters."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

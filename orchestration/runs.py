@@ -1,10 +1,13 @@
 """The record of runs: `ops.runs`, one row per run, written before it is published."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
+
+from orchestration.sql import literal
 
 RAW_TABLES = ("tracks", "identifies", "groups")
 
@@ -69,6 +72,16 @@ class Run:
     from_date: date | None = None
     restated_days: tuple[date, ...] | None = None
     dials_from: date | None = None
+
+
+def forget_unpublished(work: duckdb.DuckDBPyConnection, published: Path) -> None:
+    """Takes back what was recorded of runs after the published one: their publication failed."""
+    current = published / "current"
+    if not current.is_symlink():
+        return
+    for table in ("runs", "restatements", "dial_changes"):
+        with suppress(duckdb.CatalogException):
+            work.execute(f"delete from ops.{table} where run_id > ?", [current.readlink().name])
 
 
 def known(work: duckdb.DuckDBPyConnection) -> list[str]:
@@ -267,10 +280,12 @@ def published_already(work: duckdb.DuckDBPyConnection, published: Path, wanted: 
     known = last_complete(work, published, wanted.code_fingerprint, wanted.timezone)
     if not known:
         return False
-    ((newest,),) = work.execute(
-        "select max(load_id) from ops.landed_files where row_count > 0"
+    ((is_news,),) = work.execute(
+        "select count(*) > 0 from ops.landed_files where row_count > 0 and load_id > ?",
+        [known.load],
     ).fetchall()
-    return known == Known(newest, wanted.as_of, wanted.dial_fingerprint)
+    same = Known(known.load, wanted.as_of, wanted.dial_fingerprint)
+    return known == same and not is_news
 
 
 def prepare_table(
@@ -286,18 +301,14 @@ def prepare_table(
         columns: type and comment of each column.
         text: the table's comment.
     """
-
-    def quoted(comment: str) -> str:
-        return "'" + comment.replace("'", "''") + "'"
-
     typed = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
     work.execute("create schema if not exists ops")
     work.execute(f"create table if not exists ops.{table} ({typed})")
-    work.execute(f"comment on table ops.{table} is {quoted(text)}")
+    work.execute(f"comment on table ops.{table} is {literal(text)}")
     for name, (kind, comment) in columns.items():
         addable = kind.removesuffix(" not null")
         work.execute(f"alter table ops.{table} add column if not exists {name} {addable}")
-        work.execute(f"comment on column ops.{table}.{name} is {quoted(comment)}")
+        work.execute(f"comment on column ops.{table}.{name} is {literal(comment)}")
 
 
 def _prepare(work: duckdb.DuckDBPyConnection) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 import duckdb
 
-from orchestration.raw_files import quoted, readable
+from orchestration.raw_files import instant_of_text, is_missing, readable, trimmed
+from orchestration.sql import identifier
 
 TABLES = {
     "salt": "salt varchar not null",
@@ -26,8 +27,9 @@ TABLES = {
 }
 """`first_run`: number of the first run without them; versions before it still hold them."""
 
-BEGINNING = "timestamp '1900-01-01'"
-END = "timestamp '9999-12-31'"
+BEGINNING = "timestamp '0001-01-01'"
+LAST = "timestamp '9999-12-31 23:59:59.999999'"
+END = "timestamp 'infinity'"
 
 WITH_DEVICES = ("tracks", "identifies")
 
@@ -76,7 +78,7 @@ class Rows:
         """An id of a row `r` as it came."""
         if name is None or name not in self.types:
             return "cast(null as varchar)"
-        return f"cast(r.{quoted(name)} as varchar)"
+        return f"cast(r.{identifier(name)} as varchar)"
 
     def text(self, name: str | None) -> str:
         """An id or a name of a row `r`: trimmed; null where it is missing."""
@@ -86,8 +88,10 @@ class Rows:
         """A time of a row `r` in UTC; null where it is missing or unreadable."""
         if name not in self.types:
             return "cast(null as timestamp)"
-        value = f"r.{quoted(name)}"
-        if self.types[name] != "TIMESTAMP":
+        value = f"r.{identifier(name)}"
+        if self.types[name] == "VARCHAR":
+            value = instant_of_text(value)
+        elif self.types[name] != "TIMESTAMP":
             value = f"try_cast(cast({value} as varchar) as timestamptz) at time zone 'UTC'"
         return readable(value)
 
@@ -122,7 +126,7 @@ class Rows:
                     {self.spelled("anonymous_id")} = spans.spelling
                     and {self.text("user_id")} is null
                     and coalesce({happened_at}, {BEGINNING}) >= spans.from_at
-                    and coalesce({happened_at}, {END} - interval 1 day) < spans.before_at
+                    and coalesce({happened_at}, {LAST}) < spans.before_at
             where {side} (
                 coalesce({self.spelled("user_id")} in (
                     select spelling from temp.erased_users
@@ -136,8 +140,7 @@ class Rows:
 
 def _clean(text: str) -> str:
     """Trims a text; blank, null and undefined are missing. Slow: apply it to distinct ones."""
-    trimmed = f"trim({text}, e' \\t\\n\\r\\f\\x0b')"
-    return f"case when lower({trimmed}) not in ('', 'null', 'undefined') then {trimmed} end"
+    return f"case when not {is_missing(text)} then {trimmed(text)} end"
 
 
 def read_salt(connection: duckdb.DuckDBPyConnection) -> str | None:

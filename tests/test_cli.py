@@ -1,5 +1,6 @@
 """The commands as a person starts them: what they print, what they leave behind, how they end."""
 
+import csv
 import json
 import os
 import re
@@ -175,6 +176,11 @@ def test_a_run_leaves_the_dial_files_as_they_are(warehouse: Path) -> None:
         assert (warehouse.parent / "dials" / dial.name).read_bytes() == dial.read_bytes()
 
 
+def test_every_published_column_says_what_it_holds(warehouse: Path) -> None:
+    silent = "select table_name, column_name from duckdb_columns() where comment is null"
+    assert ask(warehouse, f"{silent} and not internal and schema_name <> 'reference'") == []
+
+
 def test_the_record_of_a_run_says_what_it_was_made_from(warehouse: Path) -> None:
     told = ask(
         warehouse,
@@ -219,6 +225,127 @@ def test_dagster_materialising_one_partition_does_the_same_as_the_command(
     assert done.returncode == 0, done.stderr[-3000:]
 
     assert different_tables(warehouse, other, "ops.runs", "ops.landed_files") == []
+
+
+def materialize(
+    selection: str, warehouse: Path, raw: Path, home: Path
+) -> subprocess.CompletedProcess[str]:
+    """What Dagster makes of some assets, as of the next day."""
+    home.mkdir(exist_ok=True)
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "dagster", "asset", "materialize", "--select", selection),
+            *("--partition", NEXT_DAY, "-m", "orchestration.definitions"),
+        ],
+        env=environment(
+            ACCOUNTPULSE_RAW=str(raw),
+            ACCOUNTPULSE_WAREHOUSE=str(warehouse),
+            DAGSTER_HOME=str(home),
+        ),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_marts_are_not_published_with_the_flags_of_another_day(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    before = current(copy)
+
+    done = materialize('not group:"signals"', copy, raw, tmp_path / "home")
+
+    assert done.returncode != 0
+    told = f"built and tested are the marts of {NEXT_DAY} without what follows the models"
+    assert told in done.stderr
+    assert current(copy) == before
+    done = materialize('group:"signals"+', copy, raw, tmp_path / "home")
+    assert done.returncode == 0, done.stderr[-3000:]
+    days = "select distinct as_of_date::varchar from marts.{} where as_of_date is not null"
+    for mart in ("account_health", "account_score_trends", "account_flags"):
+        assert ask(copy, days.format(mart)) == [(NEXT_DAY,)]
+
+
+def test_rows_of_a_raw_table_that_was_dropped_are_in_no_mart_any_more(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    fewer = shutil.copytree(raw, tmp_path / "raw")
+    next(fewer.glob("tracks/*-02-*.parquet")).unlink()
+    with duckdb.connect(str(copy / "work.duckdb")) as connection:
+        loads = connection.execute("select max(load_id) from ops.landed_files").fetchone()
+        connection.execute("drop table raw.tracks")
+
+    for folder in (copy, tmp_path / "anew"):
+        done = accountpulse("run", "--raw", fewer, "--warehouse", folder, "--as-of", AS_OF)
+        assert done.returncode == 0, done.stderr
+
+    numbered = ("ops.runs", "ops.landed_files", "ops.deliveries", "ops.quarantined_events")
+    assert different_tables(copy, tmp_path / "anew", *numbered) == []
+    again = "select min(load_id) from ops.landed_files where table_name = 'tracks'"
+    assert ask(copy, again) == [(loads[0] + 1,)] if loads else False
+
+
+def test_views_of_raw_rows_with_times_and_numbers_as_text_give_the_same_marts(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    """With weights of steps that are all so large that their sum fits no 32 bits."""
+    seeds = shutil.copytree(CHECKOUT / "seeds", tmp_path / "seeds")
+    steps = seeds / "activation_steps.csv"
+    with steps.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    at = header.index("weight")
+    for row in rows:
+        row[at] = str(int(float(row[at] or 1) * 300_000))
+    with steps.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    other = tmp_path / "warehouse"
+    for folder in (other, tmp_path / "nothing"):
+        folder.mkdir()
+    with duckdb.connect(str(other / "work.duckdb")) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("create schema source")
+        connection.execute("create schema raw")
+        for table in ("tracks", "identifies", "groups"):
+            files = raw / table / "*.parquet" if table == "tracks" else raw / f"{table}.parquet"
+            connection.execute(f"create table source.{table} as from '{files}'")
+            times = connection.execute(
+                "select column_name from duckdb_columns() where schema_name = 'source'"
+                " and table_name = ? and data_type = 'TIMESTAMP'",
+                [table],
+            ).fetchall()
+            as_text = [
+                f"""case when "{time}" is not null then
+                strftime("{time}" + interval 2 hour, '%Y-%m-%d %H:%M:%S.%f') || ' +02:00'
+                end as "{time}" """
+                for (time,) in times
+            ]
+            if table == "groups":
+                as_text.append("seats || '.0' as seats")
+            connection.execute(
+                f"create view raw.{table} as select * replace ({', '.join(as_text)})"
+                f" from source.{table}"
+            )
+
+    done = accountpulse(
+        *("run", "--raw", tmp_path / "nothing", "--warehouse", other, "--as-of", AS_OF),
+        ACCOUNTPULSE_SEEDS=str(seeds),
+    )
+
+    assert done.returncode == 0, done.stderr
+    numbered = ("ops.runs", "ops.landed_files", "ops.deliveries", "ops.quarantined_events")
+    evidence = ("marts.flag_history", "marts.account_flags", "marts.user_flags")
+    weighted = (
+        *("reference.activation_steps", "marts.user_activation_steps"),
+        "marts.account_activation_steps",
+    )
+    assert different_tables(warehouse, other, *numbered, *evidence, *weighted) == []
+    listed = "select source_table, reason, count(*) from ops.quarantined_events group by all"
+    assert sorted(ask(other, listed)) == sorted(ask(warehouse, listed)) != []
+    opened = "select entity, account_id, user_id, flag_key, opened_date from marts.flag_history"
+    assert sorted(map(str, ask(other, opened))) == sorted(map(str, ask(warehouse, opened)))
 
 
 def test_a_second_writer_is_told_who_writes_and_ctrl_c_leaves_everything_sound(
@@ -401,7 +528,7 @@ def test_a_failing_check_names_itself_shows_the_way_to_its_rows_and_changes_noth
     for part in ("orchestration", "dbt_project", "seeds"):
         shutil.copytree(CHECKOUT / part, tmp_path / part)
     wrong = tmp_path / "dbt_project" / "tests" / "no_account_is_ever_here.sql"
-    wrong.write_text("select account_id from {{ ref('accounts') }}")
+    wrong.write_text("-- One row per account.\nselect account_id from {{ ref('accounts') }}")
 
     done = accountpulse(
         *("run", "--raw", raw, "--warehouse", warehouse, "--as-of", NEXT_DAY),

@@ -10,6 +10,7 @@ import pytest
 
 from orchestration.dials import Dials, check_traits, load_dials
 from orchestration.errors import InputError
+from orchestration.project import dbt_project_file
 
 SHIPPED = Path(__file__).parents[1] / "seeds"
 OULAD = Path(__file__).parents[2] / "shared" / "data" / "oulad" / "seeds"
@@ -364,6 +365,11 @@ def test_dials_of_another_product_load(tmp_path: Path) -> None:
         # events
         (
             "tracked_events",
+            "a|b,Video Cut,,,",
+            "column event_key: 'a|b' has a |, which separates the keys that an event counts for",
+        ),
+        (
+            "tracked_events",
             "cut,Video Cut,,true,",
             "column property_value: is given, but property_name is empty",
         ),
@@ -486,10 +492,16 @@ def test_a_model_named_default_is_needed(seeds: Path) -> None:
     ]
 
 
-def test_the_longest_window_follows_the_member_days(seeds: Path) -> None:
-    load_dials(seeds, member_days=30)
+def test_the_longest_window_follows_the_member_days(
+    seeds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = dbt_project_file()
+    monkeypatch.setattr("orchestration.dials.dbt_project_file", lambda: project)
+    project["vars"]["member_days"] = 30
+    load_dials(seeds)
+    project["vars"]["member_days"] = 29
     with pytest.raises(InputError, match="window_days: 30 is more than the 29 days"):
-        load_dials(seeds, member_days=29)
+        load_dials(seeds)
 
 
 def test_files_and_folder_must_be_there(seeds: Path) -> None:
@@ -586,6 +598,9 @@ def test_the_fingerprint_is_of_what_the_dials_say(seeds: Path) -> None:
         b"ai_edited,7.50,default,,2026-02-01,10\r\n\r\n"
         b"uploaded,1,weekly,,,\r\n"
     )
+    rules = (seeds / "flag_rules.csv").read_text()
+    assert '"": 21}' in rules
+    (seeds / "flag_rules.csv").write_text(rules.replace('"": 21}', '"": 21.0}'))
     assert load_dials(seeds).fingerprint == before
 
     add(seeds, "engagement_weights", "ai_edited,1,weekly,,,")

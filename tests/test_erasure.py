@@ -204,6 +204,17 @@ def test_on_a_shared_device_only_the_stretches_of_the_erased_stay_out(here: Sett
     assert ids(here) == ["4", "5", "8", "b0", "c0", "c1"]
 
 
+def test_rows_of_the_person_go_however_long_ago_or_far_off_they_are_dated(here: Settings) -> None:
+    times = {"1": "0001-01-01", "2": "1850-06-01 12:00", "3": "9999-12-31 23:59:59.5"}
+    rows = [track(row_id, 1, "", "phone") | {"timestamp": at} for row_id, at in times.items()]
+    write(here.raw, "tracks", [*rows, track("4", 1, "ann", "phone"), track("5", 2, "bob")])
+    land(here)
+
+    erasure.erase(here, "user", "ann")
+
+    assert ids(here) == ["5"]
+
+
 rows_drawn = st.lists(
     st.tuples(st.sampled_from(["", "ann", "bob", "eve"]), st.sampled_from("xy"), st.integers(0, 8)),
     max_size=14,
@@ -385,6 +396,12 @@ def test_a_killed_erasure_leaves_the_person_wholly_there_and_can_be_run_again(
     assert ids(here) == ["2"]
     assert [path.name for path in here.warehouse.iterdir()] == ["work.duckdb"]
 
+    here.tested_mark.write_text("2026-01-01")
+    write(here.raw, "tracks_more", [track("3", 3, "eve")])
+    land(here)
+    erasure.erase(here, "user", "eve")  # killed after this, nothing can go on from the marts
+    assert not here.tested_mark.exists()
+
     def full(_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -537,11 +554,15 @@ def test_a_delete_would_leave_the_bytes_in_the_file_and_the_rebuilt_file_has_non
 
 def test_what_dagster_keeps_of_failed_runs_is_forgotten(here: Settings) -> None:
     person = f"person-{secrets.token_hex(8)}"
+    elsewhere = {"accountpulse/warehouse": "/somewhere/else"}
     with dagster_instance(here) as instance:
-        for run_id in ("11111111", "22222222"):
+        for run_id, tags in (("11111111", {}), ("22222222", {}), ("33333333", elsewhere)):
             instance.add_run(
-                dg.DagsterRun(job_name="daily_refresh", run_id=run_id)  # type: ignore[attr-defined]
+                dg.DagsterRun(job_name="daily_refresh", run_id=run_id, tags=tags)  # type: ignore[attr-defined]
             )
+        other = instance.get_run_by_id("33333333")
+        assert other
+        instance.report_run_failed(other, "on another warehouse")
         run = instance.get_run_by_id("11111111")
         assert run
         for i in range(200):
@@ -553,7 +574,7 @@ def test_what_dagster_keeps_of_failed_runs_is_forgotten(here: Settings) -> None:
 
     assert holders(here.dagster_home, [person]) == set()
     with dagster_instance(here) as instance:
-        assert [run.run_id for run in instance.get_runs()] == ["22222222"]
+        assert {run.run_id for run in instance.get_runs()} == {"22222222", "33333333"}
 
 
 def test_a_dial_that_names_the_person_is_told(here: Settings, tmp_path: Path) -> None:

@@ -87,12 +87,16 @@ def folds_of(accounts: int) -> Ints:
     return stable_folds([f"account-{number}" for number in range(accounts)])
 
 
+def grades_of(risk: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    return np.unique(-risk, return_inverse=True)[1]
+
+
 def test_auc_and_top_decile_by_hand() -> None:
     # Ten checks, two outcomes. Pairs: the outcome at 9 beats all 8; the one at 5 beats five, shares
     # one (half) and loses to two: (8 + 5.5) / 16. The top tenth is the one check at 9: 1 of 2.
     risk = np.array([9, 8, 7, 5, 5, 4, 3, 2, 1, 0], dtype=float)
     outcome = np.array([1, 0, 0, 1, 0, 0, 0, 0, 0, 0], dtype=np.bool_)
-    score = score_ranking(risk, outcome, account=np.arange(10))
+    score = score_ranking(grades_of(risk), outcome, account=np.arange(10))
     assert score.auc == pytest.approx(13.5 / 16)
     assert score.lift == pytest.approx(5.0)
     assert score.recall == pytest.approx(0.5)
@@ -103,7 +107,7 @@ def test_a_tie_across_the_top_decile_counts_in_part() -> None:
     # Twenty checks: the top tenth is two; four share the top, one of them left: 2/4 of one outcome.
     risk = np.array([1] * 4 + [0] * 16, dtype=float)
     outcome = np.array([1] + [0] * 18 + [1], dtype=np.bool_)
-    assert score_ranking(risk, outcome, np.arange(20)).lift == pytest.approx(2.5)
+    assert score_ranking(grades_of(risk), outcome, np.arange(20)).lift == pytest.approx(2.5)
 
 
 def test_a_sample_of_accounts_stands_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,9 +115,9 @@ def test_a_sample_of_accounts_stands_for_all(monkeypatch: pytest.MonkeyPatch) ->
     account = np.repeat(np.arange(3000), 4)
     outcome = (account < 300) & (rng.random(12_000) < 0.5)
     risk = rng.normal(size=12_000) + outcome
-    whole = score_ranking(risk, outcome, account)
+    whole = score_ranking(grades_of(risk), outcome, account)
     monkeypatch.setattr(ranking, "MAX_SCORED_ACCOUNTS", 900)
-    part = score_ranking(risk, outcome, account)
+    part = score_ranking(grades_of(risk), outcome, account)
     assert part.auc == whole.auc
     assert part.auc_low == pytest.approx(whole.auc_low, abs=0.02)
     assert part.lift_low == pytest.approx(whole.lift_low, abs=0.5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -139,3 +140,42 @@ def test_a_run_can_build_on_the_one_before_by_the_same_code_and_time_zone(
 
     names = [f"run-0000{number}-2026-03-10" for number in range(1, 5)]
     assert [runs.before(work, name) for name in names] == [None, names[0], None, None]
+
+
+def test_what_was_recorded_of_runs_that_were_not_published_is_taken_back(
+    work: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    runs.forget_unpublished(work, tmp_path)
+    record(work, 1)
+    record(work, 2)
+    work.execute("create table ops.dial_changes as select run_id from ops.runs")
+    runs.forget_unpublished(work, tmp_path)
+    assert len(runs.known(work)) == 2
+
+    (tmp_path / "current").symlink_to(f"run-00001-{DAY}")
+    runs.forget_unpublished(work, tmp_path)
+
+    assert runs.known(work) == [f"run-00001-{DAY}"]
+    assert work.execute("from ops.dial_changes").fetchall() == [(f"run-00001-{DAY}",)]
+
+
+def test_loads_that_an_erasure_has_emptied_are_no_news(
+    work: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    work.execute("create schema raw")
+    for table in runs.RAW_TABLES:
+        work.execute(f"create table raw.{table} as select 1 as id limit 0")
+    work.execute("insert into raw.tracks values (1)")
+    add(work, 2, "2026-03-09 12:00", "2026-03-01 12:00")
+    record(work, 1)
+    (tmp_path / "current").symlink_to(f"run-00001-{DAY}")
+    work.execute(
+        "create table ops.landed_files as from (values (1, 'tracks', 1), (2, 'tracks', 0))"
+        " as files(load_id, table_name, row_count)"
+    )
+    again = runs.Run("", "dials", "code", "UTC", DAY)
+    assert runs.published_already(work, tmp_path, again)
+
+    work.execute("insert into ops.landed_files values (3, 'tracks', 1)")
+    work.execute("insert into raw.tracks values (2)")
+    assert not runs.published_already(work, tmp_path, again)

@@ -2,7 +2,7 @@
 {% macro raw_time(columns, name) -%}
     {%- set type = (columns | selectattr('name', 'in', [name, name | upper]) | map(attribute='dtype') | map('upper') | list or ['']) | first -%}
     {%- set column = raw_column(columns, name, dbt.type_timestamp()) -%}
-    {%- if type in ['VARCHAR', 'STRING', 'TEXT'] -%}{{ utc_timestamp(trim_blanks(column)) }}
+    {%- if type in ['VARCHAR', 'STRING', 'TEXT'] -%}{{ text_timestamp(column) }}
     {%- elif type == 'TIMESTAMP' -%}{{ readable_timestamp(column) }}
     {%- else -%}{{ utc_timestamp(column) }}
     {%- endif -%}

@@ -3,10 +3,10 @@
 {% macro trait_columns(columns, known, texts, times, numbers=[]) -%}
     {%- set names = columns | map(attribute='name') | map('lower') | reject('in', known) | list -%}
     {%- for name in (texts + names) | unique | reject('in', times + numbers) %}
-        {{ clean_text(raw_column(columns, name, 'varchar')) }} as {{ quoted('trait_' ~ name) }},
+        {{ clean_text(raw_column(columns, name)) }} as {{ quoted('trait_' ~ name) }},
     {%- endfor %}
     {%- for name in numbers %}
-        try_cast({{ raw_column(columns, name, 'bigint') }} as bigint) as {{ quoted('trait_' ~ name) }},
+        {{ whole_number(raw_column(columns, name, 'bigint')) }} as {{ quoted('trait_' ~ name) }},
     {%- endfor %}
     {%- for name in times %}
         {{ raw_time(columns, name) }} as {{ quoted('trait_' ~ name) }}{{ ',' if not loop.last }}

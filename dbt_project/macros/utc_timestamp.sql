@@ -12,6 +12,25 @@
     {{ readable_timestamp("(try_cast(" ~ expression ~ " as timestamptz) at time zone 'UTC')") }}
 {%- endmacro %}
 
+{# The same for text that may have blanks around it. #}
+{% macro text_timestamp(expression) -%}
+    {{ return(adapter.dispatch('text_timestamp')(expression)) }}
+{%- endmacro %}
+
+{% macro default__text_timestamp(expression) -%}
+    {{ utc_timestamp(trim_blanks(expression)) }}
+{%- endmacro %}
+
+{# Some sources put a blank before the offset, or write a small z. Files are read in the same way (`raw_files.instant_of_text`). #}
+{% macro duckdb__text_timestamp(expression) -%}
+    {%- set joined = "regexp_replace(" ~ trim_blanks(expression) ~ ", '\\s+([+-][0-9]{2}|[zZ]$)', '\\1')" -%}
+    {%- set tidy = "regexp_replace(" ~ joined ~ ", 'z$', 'Z')" -%}
+    {{ readable_timestamp(
+        "(coalesce(try_cast(" ~ trim_blanks(expression) ~ " as timestamptz), try_cast(" ~ tidy
+        ~ " as timestamptz)) at time zone 'UTC')"
+    ) }}
+{%- endmacro %}
+
 {# A UTC timestamp of the years 1 to 9999, else null: DuckDB also has infinite ones, and years that end where a day more is an error. #}
 {% macro readable_timestamp(expression) -%}
     {{ return(adapter.dispatch('readable_timestamp')(expression)) }}

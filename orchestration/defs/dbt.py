@@ -11,15 +11,14 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import dbt_process, dbt_specs, dial_changes, runs
+from orchestration import dbt_process, dbt_specs, dial_changes, runs, tested
 from orchestration.dbt_specs import AFTER_SIGNALS, UNIQUE_ID
 from orchestration.defs.resources import Request, Warehouse, told_plainly
+from orchestration.defs.signals import SIGNALS
 from orchestration.dials import load_dials
 from orchestration.project import Settings, code_fingerprint, dbt_arguments, parsed_project
 
 PARSED = parsed_project(Settings.resolve())
-
-UNFINISHED = " without what follows the signals"
 
 DbtEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
@@ -33,7 +32,7 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
         mark.unlink(missing_ok=True)
         yield from _build(context, warehouse, ["--exclude", *AFTER_SIGNALS], known)
         if not context.assets_def.is_subset:
-            mark.write_text(f"{Request.of(context, warehouse.settings).as_of}{UNFINISHED}")
+            tested.begin(mark, Request.of(context, warehouse.settings).as_of)
 
 
 @dg.multi_asset(
@@ -42,24 +41,27 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
 def dbt_after_signals(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEvents:
     """Marts that join trends and flags to the rest."""
     with told_plainly():
-        yield from _build(context, warehouse, ["--select", *AFTER_SIGNALS])
         mark = warehouse.settings.tested_mark
-        as_of = str(Request.of(context, warehouse.settings).as_of)
-        if mark.exists() and mark.read_text() == as_of + UNFINISHED:
-            mark.write_text(as_of)
+        as_of = Request.of(context, warehouse.settings).as_of
+        tested.go_on(mark, as_of)
+        yield from _build(context, warehouse, ["--select", *AFTER_SIGNALS])
+        tested.finish(mark, as_of, (made.node_def.name for made in SIGNALS))
 
 
 def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known | None:
     """The last complete run, if this one may start from what it left; else all is built anew."""
     request = Request.of(context, settings)
-    mark = settings.tested_mark
-    if request.full_refresh or not mark.exists():
+    if request.full_refresh:
         return None
     with closing(settings.connect()) as connection:
         known = runs.last_complete(
             connection, settings.published, code_fingerprint(), settings.timezone
         )
-    if not known or mark.read_text() != str(known.as_of) or known.as_of > request.as_of:
+    if (
+        not known
+        or tested.day(settings.tested_mark) != str(known.as_of)
+        or known.as_of > request.as_of
+    ):
         return None
     dials = load_dials(settings.seeds)
     if known.dial_fingerprint == dials.fingerprint:

@@ -5,14 +5,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration import dial_changes, runs, suppression
+from orchestration import dial_changes, runs, suppression, tested
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
-from orchestration.defs.signals import (
-    account_score_trends,
-    flags,
-    user_score_trends,
-)
+from orchestration.defs.signals import SIGNALS
 from orchestration.dials import load_dials
 from orchestration.errors import RunError
 from orchestration.project import Settings, code_fingerprint
@@ -21,8 +17,6 @@ from orchestration.publish import SCHEMAS, publish, run_name
 CALENDAR = dg.DailyPartitionsDefinition(
     start_date="2000-01-01", timezone=Settings.resolve().timezone
 )
-
-SIGNALS = [user_score_trends, account_score_trends, flags]
 
 
 def _published_keys() -> list[dg.AssetKey]:
@@ -40,10 +34,10 @@ def _check_tested(mark: Path, as_of: date) -> None:
     Raises:
         RunError: it was not; most likely the publication was started by itself.
     """
-    tested = mark.read_text() if mark.exists() else "none"
-    if tested != as_of.isoformat():
+    day = tested.day(mark)
+    if day != as_of.isoformat():
         raise RunError(
-            f"built and tested are the marts of {tested}, not of {as_of}:"
+            f"built and tested are the marts of {day}, not of {as_of}:"
             " materialise all assets of the partition, or launch daily_refresh"
         )
 
@@ -83,6 +77,7 @@ def published_marts(
         connection = warehouse.connect()
         try:
             name = run_name(settings.published, runs.known(connection), request.as_of)
+            runs.forget_unpublished(connection, settings.published)
             restated_days = runs.restated_days(connection)
             runs.record(
                 connection,

@@ -16,6 +16,7 @@ from orchestration.dials import FILES, check_traits, load_dials
 from orchestration.erasure import remove_unfinished
 from orchestration.errors import InputError
 from orchestration.raw_files import select_rows
+from orchestration.suppression import Rows
 
 ROWS = {
     "tracks": "One row per delivered track call; delivered at least once, in any order, late.",
@@ -92,8 +93,8 @@ def _check_history(
 def _event_times(plan: landing.LandingPlan) -> Iterator[tuple[str, dict[str, Any]]]:
     """Queries for the times `happened_at` (UTC) of events, and what is to be bound in each."""
     if "tracks" in plan.tables:
-        instant = "try_cast(cast(timestamp as varchar) as timestamptz) at time zone 'UTC'"
-        yield f"select {instant} as happened_at from raw.tracks", {}
+        tracks = Rows.of_table("tracks", plan.tables["tracks"])
+        yield f"select {tracks.time('timestamp')} as happened_at from ({tracks.sql}) as r", {}
     for file in plan.files:
         if file.table == "tracks":
             columns = tuple(column for column in file.columns if column.target == "timestamp")
@@ -134,6 +135,9 @@ def raw_tables(
         except duckdb.Error:
             landing.inspect(settings.raw, connection)  # if it is a file, this tells which
             raise
+        if landing.LAYOUT.keys() - plan.tables.keys():
+            # Where a raw table is made anew, nothing can go on from what was made of the old one.
+            settings.tested_mark.unlink(missing_ok=True)
         landed = landing.load(connection, plan)
         for table in ROWS:
             ((count,),) = connection.execute(f"select count(*) from raw.{table}").fetchall()

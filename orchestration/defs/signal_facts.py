@@ -311,7 +311,7 @@ STEP_UNITS = """
     select
         cast(greatest(date_diff('day', $first_date, movements.date_day), 0) as integer) as day,
         signal_accounts.account - $low as entity,
-        cast(movements.applicable_units as integer) as units
+        movements.applicable_units as units
     from intermediate.int_activation_movements as movements
     inner join signal_accounts on movements.account_id = signal_accounts.account_id
     where movements.basis = 'scored' and movements.level = 'user' and movements.user_id = ''
@@ -349,7 +349,7 @@ USER_UNITS = """
     select
         cast(greatest(date_diff('day', $first_date, changes.date_day), 0) as integer) as day,
         signal_users.user - $low_user as entity,
-        cast(changes.completed_units as integer) as value
+        changes.completed_units as value
     from intermediate.int_user_activation_changes as changes
     inner join signal_users
         on changes.account_id = signal_users.account_id and changes.user_id = signal_users.user_id
@@ -846,10 +846,16 @@ class FactReader:
             np.add.at(matrix.ravel(), rows["cell"], np.int32(1) if name is None else rows[name])
         return matrix
 
-    def _carried(self, rows: Mapping[str, Array], width: int, default: int) -> Array:
+    def _carried(
+        self,
+        rows: Mapping[str, Array],
+        width: int,
+        default: int,
+        kind: type[np.signedinteger[Any]] = np.int64,
+    ) -> Array:
         """Put rows of (day, entity, value), oldest first, into a matrix; each holds on."""
-        matrix = np.empty((self.span.count, width), dtype=np.int32)
-        current = np.full(width, default, dtype=np.int32)
+        matrix = np.empty((self.span.count, width), dtype=kind)
+        current = np.full(width, default, dtype=kind)
         for day, changed in enumerate(self._days_of(rows)):
             current[rows["entity"][changed]] = rows["value"][changed]
             matrix[day] = current
@@ -884,7 +890,8 @@ class FactReader:
         is_thin = numbers.pop("is_benchmark_thin")
         dates = {
             f"{trait.removesuffix('_at')}_date": self._carried(
-                self._read(CONTRACTS, **bounds, trait=trait, none=NO_DAY), accounts, NO_DAY
+                *(self._read(CONTRACTS, **bounds, trait=trait, none=NO_DAY), accounts, NO_DAY),
+                kind=np.int32,
             )
             for trait in ("trial_ends_at", "contract_started_at", "contract_ends_at")
         }
@@ -917,7 +924,7 @@ class FactReader:
     def _step_units(self, low: int, high: int) -> Array:
         """Sum the changes of what applies over the days."""
         rows = self._read(STEP_UNITS, low=low, high=high)
-        units = np.zeros((self.span.count, high - low), dtype=np.int32)
+        units = np.zeros((self.span.count, high - low), dtype=np.int64)
         np.add.at(units, (rows["day"], rows["entity"]), rows["units"])
         for day in range(1, len(units)):
             units[day] += units[day - 1]

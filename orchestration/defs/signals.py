@@ -13,6 +13,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 
+from orchestration import tested
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.defs.signal_facts import READS, Details, FactReader, in_turn, with_details
 from orchestration.dials import Dials, load_dials
@@ -25,6 +26,7 @@ from orchestration.signals.track_record import TOLD_HORIZON, Checked, check, jud
 from orchestration.signals.trends import score_trends
 from orchestration.signals.watch import Watched, watch
 from orchestration.signals.weeks import HISTORY_DAYS
+from orchestration.sql import literal
 
 SCHEMA = "marts"
 CHECK_NAME = "key_is_unique_and_not_null"
@@ -231,8 +233,8 @@ def write_table(connection: duckdb.DuckDBPyConnection, table: Table, rows: pl.Da
     columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
     names = ", ".join(column.name for column in table.columns)
     name = f"{SCHEMA}.{table.name}"
-    comments = [f"comment on table {name} is {_quoted(table.description)}"] + [
-        f"comment on column {name}.{column.name} is {_quoted(column.description)}"
+    comments = [f"comment on table {name} is {literal(table.description)}"] + [
+        f"comment on column {name}.{column.name} is {literal(column.description)}"
         for column in table.columns
     ]
     connection.register("signal_rows", rows)
@@ -278,10 +280,6 @@ def check_key(connection: duckdb.DuckDBPyConnection, table: Table) -> dg.AssetCh
         description=_key_meaning(table),
         metadata={"failed_row_count": int(wrong)},
     )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _column_schema(table: Table) -> dg.TableSchema:
@@ -347,13 +345,19 @@ def _marts(
         settings = warehouse.settings
         with told_plainly(), closing(warehouse.connect()) as connection:
             as_of = Request.of(context, settings).as_of
+            tested.go_on(settings.tested_mark, as_of)
+            passed = True
             for table, rows in build(connection, as_of, load_dials(settings.seeds)):
                 write_table(connection, table, rows)
+                checked = check_key(connection, table)
+                passed = passed and checked.passed
                 yield dg.MaterializeResult(
                     asset_key=dg.AssetKey([SCHEMA, table.name]),
                     metadata={"dagster/row_count": rows.height},
-                    check_results=[check_key(connection, table)],
+                    check_results=[checked],
                 )
+            if passed:
+                tested.add(settings.tested_mark, as_of, name)
 
     return marts
 
@@ -393,3 +397,5 @@ def _flags(
 
 
 flags = _marts("flags", FLAG_TABLES, _flags, reads=READS)
+
+SIGNALS = (user_score_trends, account_score_trends, flags)

@@ -575,7 +575,7 @@ def _judge(
     score = None
     verdict: Verdict = "not_enough_outcomes"
     if departed >= MIN_DEPARTURES and outcomes < checked:
-        score = _score(grades[judged], left[judged], np.nonzero(judged)[0])
+        score = score_ranking(grades[judged], left[judged], np.nonzero(judged)[0])
         is_sure = score.auc - COIN > SURE_DEVIATIONS * score.auc_deviation
         verdict = "works" if is_sure else "no_better_than_chance"
     return RankingPerformance(
@@ -590,11 +590,11 @@ def _judge(
     )
 
 
-def score_ranking(risk: Floats, outcome: Bools, account: npt.NDArray[np.integer]) -> Score:
+def score_ranking(grade: Ints, outcome: Bools, account: npt.NDArray[np.integer]) -> Score:
     """Measure a ranking over checks.
 
     Args:
-        risk: Higher is riskier, shape (checks,).
+        grade: 0 for the highest risk, shape (checks,); not every grade needs to occur.
         outcome: Whether the account left within the horizon, at least one and not all.
         account: Account number of each check; intervals resample accounts.
 
@@ -605,11 +605,6 @@ def score_ranking(risk: Floats, outcome: Bools, account: npt.NDArray[np.integer]
         AUC as Mann-Whitney statistic with ties half (Hanley & McNeil 1982); Poisson bootstrap over
         clusters (Chamandy et al. 2012); of very many accounts a sample stands for all.
     """
-    return _score(np.unique(-risk, return_inverse=True)[1], outcome, account)
-
-
-def _score(grade: Ints, outcome: Bools, account: npt.NDArray[np.integer]) -> Score:
-    """Measure a ranking by its grades, 0 for the highest risk; not all of them need to occur."""
     occurs = np.bincount(grade) > 0
     safest = (np.cumsum(occurs) - 1)[grade]
     everyone = np.bincount(safest).astype(np.float64)

@@ -161,9 +161,9 @@ rated as (
         {%- set user_units = '(' ~ basis ~ '_user_step_units * ' ~ basis ~ '_user_count)' %}
         {%- set user_done = basis ~ '_user_completed_units' %}
         {{ exact_ratio(done, units) }} as activation_rate_{{ basis }},
-        {{ exact_ratio(user_done, user_units) }} as user_activation_rate_{{ basis }},
+        {{ exact_ratio(wide(user_done), user_units) }} as user_activation_rate_{{ basis }},
         case
-            when {{ units }} = 0 then {{ exact_ratio(user_done, user_units) }}
+            when {{ units }} = 0 then {{ exact_ratio(wide(user_done), user_units) }}
             when {{ user_units }} = 0 then {{ exact_ratio(done, units) }}
             else {{ exact_ratio(
                 wide(done) ~ ' * ' ~ user_units ~ ' + ' ~ wide(user_done) ~ ' * ' ~ units,

@@ -18,7 +18,7 @@ exclusions as (
         end as trait,
         replace(
             replace(
-                replace(replace(lower(pattern), '\', '\\'), '%', '\%'), '_', '\_'
+                replace(replace(lower(pattern), '!', '!!'), '%', '!%'), '_', '!_'
             ),
             '*', '%'
         ) as like_pattern
@@ -87,7 +87,7 @@ excluded as (
         on
             judged.entity = exclusions.entity
             and judged.trait = exclusions.trait
-            and lower(judged.trait_value) like exclusions.like_pattern escape '\'
+            and lower(judged.trait_value) like exclusions.like_pattern escape '!'
 
 )
 

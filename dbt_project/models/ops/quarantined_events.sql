@@ -12,12 +12,22 @@ screened as (
 
 ),
 
--- raw rows are read where they stand
+-- raw rows are read where they stand; those without a place are judged once more
 tracks as (
 
     select tracks.*, screened.quarantine_reason
     from {{ ref('stg_tracks') }} as tracks
     inner join screened on tracks.row_position = screened.row_position
+
+    union all
+
+    select *
+    from (
+        select *, {{ track_quarantine_reason() }} as quarantine_reason
+        from {{ ref('stg_tracks') }}
+        where row_position is null and {{ was_delivered('load_id') }}
+    ) as judged
+    where quarantine_reason is not null
 
 ),
 

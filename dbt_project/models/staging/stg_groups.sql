@@ -17,14 +17,14 @@ groups as (
 renamed as (
 
     select
-        {{ clean_row_id(raw_column(columns, 'id', 'varchar')) }} as row_id,
-        {{ clean_text(raw_column(columns, 'group_id', 'varchar')) }} as account_id,
-        {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
+        {{ clean_row_id(raw_column(columns, 'id')) }} as row_id,
+        {{ clean_text(raw_column(columns, 'group_id')) }} as account_id,
+        {{ clean_text(raw_column(columns, 'user_id')) }} as user_id,
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
 
         coalesce(
-            cast({{ raw_column(columns, 'timestamp', 'varchar') }} as {{ dbt.type_string() }}),
-            {{ raw_column(columns, '_unparsed', 'varchar') }}
+            cast({{ raw_column(columns, 'timestamp') }} as {{ dbt.type_string() }}),
+            {{ raw_column(columns, '_unparsed') }}
         ) as row_time_text,
         {{ trait_columns(columns, known, ['name', 'plan', 'status'], times, ['seats', 'mrr']) }},
 

@@ -12,18 +12,18 @@ tracks as (
 renamed as (
 
     select
-        {{ clean_row_id(raw_column(columns, 'id', 'varchar')) }} as event_id,
-        {{ clean_text(raw_column(columns, 'user_id', 'varchar')) }} as user_id,
-        {{ clean_text(raw_column(columns, 'anonymous_id', 'varchar')) }} as anonymous_id,
-        {{ clean_text(raw_column(columns, 'context_group_id', 'varchar')) }} as account_id,
+        {{ clean_row_id(raw_column(columns, 'id')) }} as event_id,
+        {{ clean_text(raw_column(columns, 'user_id')) }} as user_id,
+        {{ clean_text(raw_column(columns, 'anonymous_id')) }} as anonymous_id,
+        {{ clean_text(raw_column(columns, 'context_group_id')) }} as account_id,
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
         _row_position as row_position,
 
-        {{ clean_text(raw_column(columns, 'event', 'varchar')) }} as event_name,
-        cast({{ raw_column(columns, 'properties', 'varchar') }} as {{ dbt.type_string() }})
+        {{ clean_text(raw_column(columns, 'event')) }} as event_name,
+        cast({{ raw_column(columns, 'properties') }} as {{ dbt.type_string() }})
             as properties,
-        {{ raw_column(columns, '_unparsed', 'varchar') }} as unparsed,
-        {{ raw_column(columns, 'timestamp', 'varchar') }} as event_time,
+        {{ raw_column(columns, '_unparsed') }} as unparsed,
+        {{ raw_column(columns, 'timestamp') }} as event_time,
 
         {{ raw_time(columns, 'timestamp') }} as event_at,
         coalesce(
