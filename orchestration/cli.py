@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ WAREHOUSE = click.option("--warehouse", type=FOLDER, metavar="DIR", help="Folder
 
 DEMO = CHECKOUT / "data" / "demo"
 DEMO_MARK = ".accountpulse-demo"
+SEED = 7
 
 
 class Day(click.ParamType[date]):
@@ -190,7 +192,7 @@ def backtest(warehouse: Path | None, form: str) -> None:
 @click.option("--days", type=click.IntRange(min=1), required=True, help="Days of history.")
 @click.option("--events", type=click.IntRange(min=1), help="About so many events.")
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Where the files go.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same data.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Same seed, same data.")
 @click.option("--until", type=Day(), help="Last day of the data; default: yesterday.")
 def simulate(
     *, accounts: int, days: int, events: int | None, out: Path, seed: int, until: date | None
@@ -208,25 +210,41 @@ def simulate(
 def demo(accounts: int, days: int, events: int, folder: Path) -> None:
     """Simulate a product's raw data up to yesterday, run everything on it, show the answers."""
     from orchestration import report
+    from orchestration.simulate import check_numbers
 
-    _clear_demo(folder)
-    until = Settings.resolve(raw=folder, warehouse=folder, seeds=CHECKOUT / "seeds").yesterday()
-    raw = folder / "raw"
-    _simulate(raw, accounts=accounts, days=days, events=events, until=until, seed=7)
-    settings = Settings.resolve(folder / "raw", folder / "warehouse", CHECKOUT / "seeds")
-    _run(settings, until)
-    report.print_demo(settings)
-
-
-def _clear_demo(folder: Path) -> None:
-    """Makes room for a new demo, in a folder that is the demo's own."""
+    settings = replace(
+        Settings.resolve(CHECKOUT, folder / "warehouse", CHECKOUT / "seeds"),
+        raw=folder.absolute() / "raw",  # not there yet
+    )
+    until = settings.yesterday()
+    check_numbers(
+        {"accounts": accounts, "days": days, "events": events, "until": str(until), "seed": SEED}
+    )
     mark = folder / DEMO_MARK
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise InputError(f"{folder}: has other things in it; give the demo a folder of its own")
-    for part in ("raw", "warehouse"):
-        shutil.rmtree(folder / part, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     mark.touch()
+    with _writing(settings):
+        try:
+            _clear_demo(settings)
+            _simulate(
+                settings.raw, accounts=accounts, days=days, events=events, until=until, seed=SEED
+            )
+            _run(settings, until)
+        except KeyboardInterrupt:
+            raise RunError("stopped; the demo before is gone: accountpulse demo") from None
+    report.print_demo(settings)
+
+
+def _clear_demo(settings: Settings) -> None:
+    """Makes room for a new demo; the lock that is held stays."""
+    shutil.rmtree(settings.raw, ignore_errors=True)
+    for path in settings.warehouse.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != settings.lock_file:
+            path.unlink()
 
 
 def _simulate(
@@ -325,16 +343,17 @@ def _publish_without(settings: Settings, as_of: date, first_date: date | None) -
     dbt_process.start(settings)
     try:
         _execute(settings, as_of, from_date=from_date, full_refresh=True)
-    except (InputError, RunError) as error:
+    except (InputError, RunError, KeyboardInterrupt) as error:
         raise RunError(
-            f"{error}\nerased from {settings.work_db.name}; the versions published before go as"
-            " soon as a run succeeds: put this right, then the same command or accountpulse run"
+            f"{str(error) or 'stopped'}\nerased from {settings.work_db.name}; the versions"
+            " published before go as soon as a run succeeds: put this right, then the same command"
+            " or accountpulse run"
         ) from error
 
 
 def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> bool:
     """Whether a run would only repeat the published version."""
-    from orchestration import erasure, landing, runs
+    from orchestration import erasure, landing, report, runs
 
     if not (settings.work_db.exists() and settings.published_db.exists()):
         return False
@@ -345,6 +364,10 @@ def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> boo
         timezone=settings.timezone,
         as_of=as_of,
     )
+    try:
+        report.open_published(settings.published_db).close()
+    except RunError:
+        return False  # it is made anew
     with closing(settings.read()) as connection:
         return (
             runs.published_already(connection, settings.published, wanted)

@@ -413,12 +413,14 @@ def _entries(folder: Path, problems: list[str]) -> list[Path]:
         return []
 
 
-def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
+def _walk(folder: Path, problems: list[str], inside: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The files of a folder and of those in it; a link that leads back is not followed."""
+    inside = (*inside, folder.resolve())
     for path in _entries(folder, problems):
-        if _is_folder(path) and not path.is_symlink():
-            yield from _walk(path, problems)
-        else:
+        if not _is_folder(path):
             yield path
+        elif not any(outer.is_relative_to(path.resolve()) for outer in inside):
+            yield from _walk(path, problems, inside)
 
 
 def _changed(

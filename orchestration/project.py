@@ -30,6 +30,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = CHECKOUT / "dbt_project"
 
 SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|%)", re.IGNORECASE)
+DAMAGED = re.compile("not a valid|corrupt|could not read enough bytes|checksum", re.IGNORECASE)
+"""What DuckDB says of a file that is not as it was written."""
 RESTORED = "partial_parse.msgpack"
 """The file from which dbt restores its own manifest without parsing."""
 
@@ -193,8 +195,8 @@ class Settings:
 
         try:
             return duckdb.connect(str(path), **how)
-        except duckdb.IOException as error:
-            if "not a valid" not in str(error):
+        except duckdb.Error as error:
+            if not DAMAGED.search(str(error)):
                 raise
             raise RunError(
                 f"{path} is damaged: move it away, and the next run builds everything anew"

@@ -84,6 +84,7 @@ DATA_FILE = re.compile(r"\.(parquet|(csv|ndjson|jsonl)(\.gz)?)$", re.IGNORECASE)
 TIME_TYPES = "a time is a timestamp, a date or text"
 _MANY = 20
 _LONGEST_CELL = 2**31 - 1
+_LONGEST_ROW = 16 * 2**20
 _MOST_WHOLE = 2**53  # up to here a float tells whole numbers apart
 
 
@@ -145,6 +146,8 @@ def describe(
         InputError: The file cannot be read, or does not have the columns of its table.
     """
     try:
+        if file.path.name.lower().endswith(".gz"):
+            _check_gzip(file)
         reader, names = _open(connection, file)
         columns = _match(file, names)
         described = replace(file, columns=columns, reader=reader)
@@ -174,7 +177,8 @@ def _open(connection: duckdb.DuckDBPyConnection, file: RawFile) -> tuple[str, li
         names = _csv_header(file)
         columns = [_column(f"c{i}", name, "varchar") for i, name in enumerate(names)]
         dialect = """auto_detect = false, header = true, delim = ',', quote = '"', escape = '"'"""
-        return f"read_csv($path, {dialect}, {options}, {_text_columns(columns)})", columns
+        sizes = f"max_line_size = {_LONGEST_ROW}, buffer_size = {2 * _LONGEST_ROW}"
+        return f"read_csv($path, {dialect}, {sizes}, {options}, {_text_columns(columns)})", columns
     keys = connection.execute(
         "select distinct key from "
         "(select unnest(json_keys(json)) as key "
@@ -209,6 +213,13 @@ def _csv_header(file: RawFile) -> list[str]:
     if not header:
         raise InputError(f"{file.path}:1: there is no header")
     return header
+
+
+def _check_gzip(file: RawFile) -> None:
+    """Reads to the checksum at the end, which the database does not look at."""
+    with _binary(file) as content:
+        while content.read(1 << 20):
+            pass
 
 
 def _binary(file: RawFile) -> IO[bytes]:
@@ -318,21 +329,22 @@ def _broken_line(file: RawFile) -> tuple[int, str] | None:
 
 
 def _broken_csv(content: IO[bytes]) -> tuple[int, str] | None:
-    number = 0
+    number = size = 0
     raw = b""
     ends: set[bool] = set()
     mixed: tuple[int, str] | None = None
 
     def lines() -> Iterator[str]:
-        nonlocal number, raw
+        nonlocal number, raw, size
         for number, raw in enumerate(content, start=1):
+            size += len(raw)
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
 
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(lines(), strict=True)
     width = 0
     while True:
-        begin = reader.line_num + 1
+        begin, size = reader.line_num + 1, 0
         try:
             cells = next(reader)
         except StopIteration:
@@ -346,8 +358,15 @@ def _broken_csv(content: IO[bytes]) -> tuple[int, str] | None:
             if not mixed and len(ends) > 1:
                 mixed = begin, "ends unlike the lines before: some with CR and LF, some with LF"
         width = width or len(cells)
-        if cells and len(cells) != width:
-            return begin, f"has {len(cells)} cells, the header has {width}"
+        fault = _row_fault(len(cells), width, size)
+        if fault:
+            return begin, fault
+
+
+def _row_fault(cells: int, width: int, size: int) -> str | None:
+    if size > _LONGEST_ROW:
+        return f"has {size:,} bytes, a row may have {_LONGEST_ROW:,}"
+    return f"has {cells} cells, the header has {width}" if cells not in (0, width) else None
 
 
 def _broken_ndjson(content: IO[bytes]) -> tuple[int, str] | None:

@@ -734,14 +734,16 @@ class Facts:
         users: dict[str, TraitHistory] = {}
         accounts: dict[str, TraitHistory] = {}
         for table, rows in tables.items():
+            first = {row.id: row for row in sorted(rows, key=deduplication_key, reverse=True)}
             for row in rows:
+                counts = first[row.id] is row
                 if row.user is not None:
                     history = users.setdefault(row.user, TraitHistory())
-                    if table == "identifies":
+                    if table == "identifies" and counts:
                         history.add(row)
                 if row.account is not None:
                     history = accounts.setdefault(row.account, TraitHistory())
-                    if table == "groups":
+                    if table == "groups" and counts:
                         history.add(row)
         bad_users = {
             user

@@ -519,6 +519,13 @@ def test_a_damaged_published_file_does_not_stop_the_next_run(
     counted = "select count(*) from marts.accounts"
     assert ask(ours, counted) == ask(warehouse, counted)
 
+    file = ours / "published" / "current" / "accountpulse.duckdb"
+    file.chmod(0o644)
+    os.truncate(file, 0)
+    done = accountpulse("run", "--raw", raw, "--warehouse", ours, "--as-of", as_of)
+    assert done.returncode == 0, done.stderr
+    assert ask(ours, counted) == ask(warehouse, counted)
+
 
 def test_a_failing_check_names_itself_shows_the_way_to_its_rows_and_changes_nothing(
     warehouse: Path, raw: Path, tmp_path: Path
@@ -588,7 +595,7 @@ def test_check_writes_nothing_and_says_what_is_there(raw: Path, tmp_path: Path) 
         (["--as-of", "yesterday"], r"'yesterday' is not a date like 2026-01-31"),
         (["--as-of", AS_OF, "--from", "2026-03-02"], r"--from 2026-03-02 is after the as-of"),
         (["--raw", "/no/such/folder"], r"/no/such/folder: no such folder of raw data"),
-        (["--as-of", "2025-01-01"], r"no events on or before 2025-01-01; the first event is of 20"),
+        (["--as-of", "2025-01-01"], r"no rows on or before 2025-01-01; the first one is of 20"),
         (["--memory-limit", "lots"], "'lots' is not a size such as 3GB"),
     ],
 )
@@ -686,6 +693,22 @@ def test_a_damaged_work_file_is_told_in_one_line(command: str, raw: Path, tmp_pa
     assert f"{tmp_path / 'work.duckdb'} is damaged: move it away" in line
 
 
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_a_work_file_that_was_cut_or_overwritten_is_told_in_one_line(
+    damage: str, warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "work.duckdb"
+    content = bytearray((warehouse / "work.duckdb").read_bytes())
+    content[:4] = b"xxxx" if damage == "overwritten" else content[:4]
+    path.write_bytes(content[: len(content) // 3] if damage == "cut" else content)
+
+    done = accountpulse("check", "--raw", raw, "--warehouse", tmp_path)
+
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"{path} is damaged: move it away" in line
+
+
 def test_a_query_prints_a_table_csv_or_json(warehouse: Path) -> None:
     sql = "select 'a|b' as name, 1.50 as points, null as nothing, date '2026-01-31' as day"
     table = accountpulse("query", sql, "--warehouse", warehouse)
@@ -758,6 +781,49 @@ def test_the_demo_keeps_out_of_folders_that_are_not_its_own(tmp_path: Path) -> N
     assert done.returncode == 2
     assert "give the demo a folder of its own" in done.stderr
     assert (tmp_path / "raw" / "tracks.csv").read_text() == "the customer's own"
+
+
+def test_a_demo_that_cannot_be_made_leaves_the_one_before_and_one_at_work_is_waited_for(
+    warehouse: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".accountpulse-demo").touch()
+    shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    smallest = ("--folder", tmp_path, "--accounts", "5", "--events", "2000")
+
+    done = accountpulse("demo", *smallest, "--days", "3")
+
+    assert done.returncode == 2
+    assert "days must be 7 to 3,650, not 3" in done.stderr
+    assert current(tmp_path / "warehouse") == current(warehouse)
+    with (
+        started("demo", *smallest, "--days", "7", until="raw data of") as first,
+        started("demo", *smallest, "--days", "8", until="waiting for it") as second,
+    ):
+        assert (first.wait(), second.wait()) == (0, 0)
+    days = "select count(distinct date) <= 8 from marts.account_engagement_daily"
+    assert ask(tmp_path / "warehouse", days) == [(True,)]
+
+
+def test_tables_in_capitals_are_found_and_accounts_are_there_before_the_first_event(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "none").mkdir()
+    with duckdb.connect(str(tmp_path / "work.duckdb")) as connection:
+        connection.execute(
+            "create schema raw; create table raw.TRACKS as select '1' as ID, 'Video Viewed' as"
+            " EVENT, timestamp '2026-02-20' as TIMESTAMP, 'u' as USER_ID, 'a' as CONTEXT_GROUP_ID;"
+            " create table raw.GROUPS as select 'g' as id, 'a' as group_id, 'u' as user_id,"
+            " timestamp '2026-01-10' as timestamp, -5 as seats"
+        )
+
+    done = accountpulse(
+        "run", "--raw", tmp_path / "none", "--warehouse", tmp_path, "--as-of", "2026-01-31"
+    )
+
+    assert done.returncode == 0, done.stderr
+    seats = "select account_id, user_count, seat_count from marts.accounts"
+    assert ask(tmp_path, seats) == [("a", 1, None)]
+    assert ask(tmp_path, "select waiting_count from ops.data_quality") == [(1,)]
 
 
 def test_help_names_every_command_of_the_contract() -> None:

@@ -66,12 +66,18 @@ def test_a_day_is_over_at_the_end_of_it_in_the_reporting_time_zone(
 def test_an_as_of_date_needs_an_event_up_to_the_end_of_its_day(
     timezone: str, day: str, last: str, first: str
 ) -> None:
-    plan = LandingPlan(files=(), touched=(), rewritten=(), known_count=0, tables={"tracks": {}})
+    plan = LandingPlan(
+        files=(),
+        touched=(),
+        rewritten=(),
+        known_count=0,
+        tables={"tracks": {"timestamp": "VARCHAR"}},
+    )
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("create schema raw")
         connection.execute("create table raw.tracks as select ? as timestamp", [first])
-        told = f"no events on or before {day}; the first event is of"
+        told = f"no rows on or before {day}; the first one is of"
         with pytest.raises(InputError, match=told) as refused:
             _check_history(connection, plan, date.fromisoformat(day), timezone)
         assert str(refused.value).split()[-1] > day

@@ -624,6 +624,16 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
             "tracks.csv.gz: cannot be read: ",
         ),
         ("tracks.csv.gz", TRACKS_CSV.encode(), "tracks.csv.gz: cannot be read: Not a gzipped file"),
+        (
+            "tracks.csv.gz",
+            gzip.compress(TRACKS_CSV.encode(), compresslevel=0, mtime=0).replace(b"e1", b"e9"),
+            "tracks.csv.gz: cannot be read: CRC check failed",
+        ),
+        (
+            "tracks.csv",
+            b"id,event,timestamp\ne1,x,2026-03-01\ne2," + b"x" * 17_000_000 + b",2026-03-01\n",
+            "tracks.csv:3: has 17,000,015 bytes, a row may have 16,777,216",
+        ),
         ("tracks.parquet", b"", "tracks.parquet: cannot be read: "),
         (
             "tracks.ndjson",
@@ -674,6 +684,34 @@ def test_a_broken_file_is_told_with_its_line(
     assert len(told) == 1
     assert "\n" not in told[0]
     assert schemas(warehouse) == {"main"}
+
+
+def test_a_row_of_many_letters_lands(raw: Path, warehouse: duckdb.DuckDBPyConnection) -> None:
+    (raw / "tracks.csv").write_bytes(
+        b"id,event,timestamp,properties\ne1,x,2026-03-01," + b"x" * 3_000_000 + b"\n"
+    )
+    land(raw, warehouse)
+    assert warehouse.execute("select strlen(properties) from raw.tracks").fetchall() == [
+        (3_000_000,)
+    ]
+
+
+def test_a_linked_folder_is_read_and_a_link_that_leads_back_is_not(
+    raw: Path, warehouse: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for folder, row in ((raw / "tracks", "e1"), (tmp_path / "old", "e2")):
+        folder.mkdir()
+        (folder / "a.csv").write_text(f"id,event,timestamp\n{row},x,2026-03-01\n")
+    (raw / "tracks" / "2025").symlink_to(tmp_path / "old")
+    (tmp_path / "old" / "new").symlink_to(raw / "tracks")
+    (raw / "tracks" / "again").symlink_to(raw / "tracks")
+
+    land(raw, warehouse)
+
+    assert warehouse.execute("select id from raw.tracks order by id").fetchall() == [
+        ("e1",),
+        ("e2",),
+    ]
 
 
 def test_a_damaged_page_in_a_parquet_file_is_found(

@@ -8,6 +8,17 @@
 {%- endmacro %}
 
 {% macro duckdb__row_position(relation) -%}
-    {%- set there = load_cached_relation(relation) if execute and relation.schema -%}
-    {{ 'rowid' if there and there.type == 'table' else default__row_position(relation) }}
+    {#- asked of DuckDB, for which capitals in a name make no difference -#}
+    {%- set is_table -%}
+        select count(*) > 0
+        from duckdb_tables()
+        where
+            database_name = current_database()
+            and lower(schema_name) = lower('{{ relation.schema }}')
+            and lower(table_name) = lower('{{ relation.identifier }}')
+    {%- endset -%}
+    {{
+        'rowid' if execute and relation.schema and run_query(is_table).rows[0][0]
+        else default__row_position(relation)
+    }}
 {%- endmacro %}

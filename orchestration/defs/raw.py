@@ -67,7 +67,7 @@ def _columns(table: str) -> dg.TableSchema:
 def _check_history(
     connection: duckdb.DuckDBPyConnection, plan: landing.LandingPlan, as_of: date, timezone: str
 ) -> None:
-    """There is an event to describe on the as-of date or before, in the tables or the new files.
+    """There is a row to describe on the as-of date or before, in the tables or the new files.
 
     Raises:
         InputError: there is none; says when the first one is.
@@ -76,30 +76,29 @@ def _check_history(
     bound = {"over": over.astimezone(UTC).replace(tzinfo=None)}
     valid = "happened_at >= timestamp '2000-01-01'"
     early = f"select 1 from ({{}}) where {valid} and happened_at < $over limit 1"
-    for rows, file in _event_times(plan):
+    for rows, file in _row_times(plan):
         if connection.execute(early.format(rows), bound | file).fetchall():
             return
     times = []
-    for rows, file in _event_times(plan):
+    for rows, file in _row_times(plan):
         ((first,),) = connection.execute(
             f"select min(happened_at) from ({rows}) where {valid}", file
         ).fetchall()
         times += [first] if first else []
     if times:
         day = min(times).replace(tzinfo=UTC).astimezone(ZoneInfo(timezone)).date()
-        raise InputError(f"no events on or before {as_of}; the first event is of {day}")
+        raise InputError(f"no rows on or before {as_of}; the first one is of {day}")
 
 
-def _event_times(plan: landing.LandingPlan) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Queries for the times `happened_at` (UTC) of events, and what is to be bound in each."""
-    if "tracks" in plan.tables:
-        tracks = Rows.of_table("tracks", plan.tables["tracks"])
-        yield f"select {tracks.time('timestamp')} as happened_at from ({tracks.sql}) as r", {}
+def _row_times(plan: landing.LandingPlan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Queries for the times `happened_at` (UTC) of rows, and what is to be bound in each."""
+    for table, types in plan.tables.items():
+        known = Rows.of_table(table, types)
+        yield f"select {known.time('timestamp')} as happened_at from ({known.sql}) as r", {}
     for file in plan.files:
-        if file.table == "tracks":
-            columns = tuple(column for column in file.columns if column.target == "timestamp")
-            rows = select_rows(replace(file, columns=columns), {})
-            yield f"select v0 as happened_at from ({rows})", {"path": file.pattern, "load_id": 0}
+        columns = tuple(column for column in file.columns if column.target == "timestamp")
+        rows = select_rows(replace(file, columns=columns), {})
+        yield f"select v0 as happened_at from ({rows})", {"path": file.pattern, "load_id": 0}
 
 
 @dg.multi_asset(

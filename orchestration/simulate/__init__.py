@@ -10,6 +10,6 @@ raise, and how many rows of each fate were planted.
 and `delivery` make the rows, `simulation` the folder.
 """
 
-from orchestration.simulate.simulation import SimulationResult, simulate
+from orchestration.simulate.simulation import SimulationResult, check_numbers, simulate
 
-__all__ = ["SimulationResult", "simulate"]
+__all__ = ["SimulationResult", "check_numbers", "simulate"]

@@ -80,7 +80,7 @@ def simulate(
         "until": until.isoformat(),
         "seed": seed,
     }
-    _check_numbers(arguments)
+    check_numbers(arguments)
     _claim(out, arguments)
     unfinished = out / _UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -112,7 +112,12 @@ def simulate(
     return SimulationResult(rows, perf_counter() - started, out / TRUTHS)
 
 
-def _check_numbers(arguments: dict[str, Any]) -> None:
+def check_numbers(arguments: dict[str, Any]) -> None:
+    """Checks what `simulate` is asked for; `until` is given as text.
+
+    Raises:
+        InputError: a number is out of range.
+    """
     problems = [
         f"simulate: {name} must be {low:,} to {high:,}, not {arguments[name]:,}"
         for name, low, high in (

@@ -26,13 +26,35 @@ exclusions as (
 
 ),
 
+-- excluded rows must still say why they are: all that could count, the first of each id
+identifies as (
+
+    select
+        *,
+        {{ copy_number(ref('int_identifies_screened'), ['user_id', 'anonymous_id']) }}
+            as copy_number
+    from {{ ref('int_identifies_screened') }}
+    where quarantine_reason is null and row_date <= {{ as_of_date() }}
+
+),
+
+groups as (
+
+    select
+        *, {{ copy_number(ref('int_groups_screened'), ['user_id', 'account_id']) }} as copy_number
+    from {{ ref('int_groups_screened') }}
+    where quarantine_reason is null and row_date <= {{ as_of_date() }}
+
+),
+
 traits as (
 
     select 'user' as entity, user_id as entity_id, *
     from (
         {{ traits_long(
             ref('int_identifies_screened'),
-            ['user_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']
+            ['user_id', 'row_id', 'row_at', 'copy_number'],
+            'identifies'
         ) }}
     )
 
@@ -42,7 +64,8 @@ traits as (
     from (
         {{ traits_long(
             ref('int_groups_screened'),
-            ['account_id', 'row_id', 'row_at', 'row_date', 'quarantine_reason']
+            ['account_id', 'row_id', 'row_at', 'copy_number'],
+            'groups'
         ) }}
     )
 
@@ -60,10 +83,7 @@ current_traits as (
             order by row_at desc, row_id desc, trait_value desc
         ) as recency
     from traits
-    where
-        quarantine_reason is null
-        and row_date <= {{ as_of_date() }}
-        and entity_id is not null
+    where copy_number = 1 and entity_id is not null
 
 ),
 

@@ -1,6 +1,5 @@
 -- One row per group call that counts: screened, not waiting for a later as-of date, not excluded,
 -- the first of its id.
-{%- set columns = relation_columns(ref('int_groups_screened')) %}
 with
 
 groups as (
@@ -31,19 +30,8 @@ ranked as (
 
     select
         *,
-        row_number() over (
-            partition by row_id
-            order by
-                row_at,
-                received_at,
-                user_id nulls first,
-                account_id
-                {#- by name: the order of raw columns is that in which files brought them #}
-                {%- for column in columns | sort(attribute='name')
-                    if column.name.startswith('trait_') %}
-                {{ ', ' ~ quoted(column.name) }} nulls first
-                {%- endfor %}
-        ) as copy_number
+        {{ copy_number(ref('int_groups_screened'), ['user_id', 'account_id']) }}
+            as copy_number
     from remaining
 
 ),

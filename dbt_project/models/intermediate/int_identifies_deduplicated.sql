@@ -1,6 +1,5 @@
 -- One row per identify call that counts: screened, not waiting for a later as-of date, not
 -- excluded, the first of its id.
-{%- set columns = relation_columns(ref('int_identifies_screened')) %}
 with
 
 identifies as (
@@ -30,19 +29,8 @@ ranked as (
 
     select
         *,
-        row_number() over (
-            partition by row_id
-            order by
-                row_at,
-                received_at,
-                user_id nulls first,
-                anonymous_id nulls first
-                {#- by name: the order of raw columns is that in which files brought them #}
-                {%- for column in columns | sort(attribute='name')
-                    if column.name.startswith('trait_') %}
-                {{ ', ' ~ quoted(column.name) }} nulls first
-                {%- endfor %}
-        ) as copy_number
+        {{ copy_number(ref('int_identifies_screened'), ['user_id', 'anonymous_id']) }}
+            as copy_number
     from remaining
 
 ),

@@ -26,7 +26,7 @@ renamed as (
             cast({{ raw_column(columns, 'timestamp') }} as {{ dbt.type_string() }}),
             {{ raw_column(columns, '_unparsed') }}
         ) as row_time_text,
-        {{ trait_columns(columns, known, ['name', 'plan', 'status'], times, ['seats', 'mrr']) }},
+        {{ trait_columns(columns, known, ['name', 'plan', 'status'], times, ['mrr'], ['seats']) }},
 
         {{ raw_time(columns, 'timestamp') }} as row_at,
         coalesce(
