@@ -233,8 +233,8 @@ def demo(accounts: int, days: int, events: int, folder: Path) -> None:
             )
             _run(settings, until)
         except KeyboardInterrupt:
-            raise RunError("stopped; the demo before is gone: accountpulse demo") from None
-    report.print_demo(settings)
+            raise RunError("stopped; there is no demo now: accountpulse demo") from None
+        report.print_demo(settings)
 
 
 def _clear_demo(settings: Settings) -> None:
@@ -346,8 +346,8 @@ def _publish_without(settings: Settings, as_of: date, first_date: date | None) -
     except (InputError, RunError, KeyboardInterrupt) as error:
         raise RunError(
             f"{str(error) or 'stopped'}\nerased from {settings.work_db.name}; the versions"
-            " published before go as soon as a run succeeds: put this right, then the same command"
-            " or accountpulse run"
+            " published before go as soon as a run succeeds: put right what is told above, then"
+            " the same command or accountpulse run"
         ) from error
 
 

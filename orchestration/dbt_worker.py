@@ -23,7 +23,14 @@ from dbt_common.events.event_manager import EventManager
 from dbt_common.events.event_manager_client import ctx_set_event_manager
 
 from orchestration.dbt_process import FinishedNode, Invocation, Outcome
-from orchestration.project import RESTORED, Settings, dbt_arguments, parsed_project
+from orchestration.project import (
+    DAMAGED,
+    RESTORED,
+    Settings,
+    damaged,
+    dbt_arguments,
+    parsed_project,
+)
 
 WRONG = {EventLevel.WARN, EventLevel.ERROR}
 
@@ -149,5 +156,7 @@ def _problems(result: dbtRunnerResult, settings: Settings) -> list[str]:
             )
         elif outcome.status in {"error", "runtime error"}:
             what = str(outcome.message).split("\n  > in macro")[0].rstrip()
+            if DAMAGED.search(what):
+                return [damaged(settings.work_db, what)]
             problems.append(f"{node.resource_type} {node.name} failed: {what}")
     return problems or ["dbt stopped"]

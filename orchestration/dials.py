@@ -603,6 +603,23 @@ def _check_flag_rules(files: Mapping[str, _File]) -> None:
             elif isinstance(value, bool) != isinstance(rule.parameters[name], bool):
                 kind = "true or false" if isinstance(rule.parameters[name], bool) else "a number"
                 file.report(line, "parameters", f"'{name}' must be {kind}")
+            else:
+                fault = _threshold_fault(name, value)
+                if fault:
+                    file.report(line, "parameters", f"'{name}' is {value}; {fault}")
+
+
+def _threshold_fault(name: str, value: float) -> str | None:
+    """What no flag could mean by a threshold."""
+    if value < 0:
+        return "no threshold is below 0"
+    if name == "min_days" and value < 1:
+        return "a flag takes at least 1 day"
+    if name.endswith("_days") and not isinstance(value, int):
+        return "days are whole"
+    if name.endswith("_rate") and value > 1:
+        return "a rate is at most 1"
+    return None
 
 
 def _nearest(value: str, valid: Sequence[str]) -> str:

@@ -400,15 +400,18 @@ def _check_run_can_follow(settings: Settings) -> None:
         if as_of is None:
             return
         over = datetime.combine(as_of + timedelta(days=1), time(), ZoneInfo(settings.timezone))
-        tracks = Rows.of_table("tracks", plan.tables["tracks"])
-        others = connection.execute(
-            f"select 1 from (select {tracks.time('timestamp')} as happened_at"
-            f" from ({tracks.sql}) as r) where happened_at < ? limit 1",
-            [over.astimezone(UTC).replace(tzinfo=None)],
-        ).fetchall()
-        if not others:
+        bound = [over.astimezone(UTC).replace(tzinfo=None)]
+        left = [Rows.of_table(table, types) for table, types in plan.tables.items()]
+        if not any(
+            connection.execute(
+                f"select 1 from (select {rows.time('timestamp')} as happened_at"
+                f" from ({rows.sql}) as r) where happened_at < ? limit 1",
+                bound,
+            ).fetchall()
+            for rows in left
+        ):
             raise InputError(
-                f"{settings.warehouse}: holds events of nobody else; delete this folder instead"
+                f"{settings.warehouse}: holds rows of nobody else; delete this folder instead"
             )
 
 

@@ -29,8 +29,8 @@ from orchestration.lock import writer_lock
 from orchestration.project import Settings
 
 JOB = "daily_refresh"
+STARTED_BY = {"accountpulse/started_by": "command"}
 WAREHOUSE_TAG = "accountpulse/warehouse"
-"""Of a run that the command started, and that nobody but the command can go on with."""
 
 INSTANCE: dict[str, Any] = {
     "telemetry": {"enabled": False},
@@ -187,7 +187,7 @@ def execute(
         gc.freeze()
         gc.set_threshold(10_000)
         gc.enable()
-        tags = _own_tag(settings)
+        tags = {**STARTED_BY, WAREHOUSE_TAG: str(settings.warehouse.resolve())}
         if from_date:
             tags[FROM_DATE_TAG] = from_date.isoformat()
         if full_refresh:
@@ -219,11 +219,10 @@ def forget_failed_runs(settings: Settings) -> None:
 
     What is deleted in a file of SQLite stays readable in it until it is written anew.
     """
-    own = _own_tag(settings)[WAREHOUSE_TAG]
     with dagster_instance(settings) as instance:
         ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
         for run in instance.get_runs(dg.RunsFilter(statuses=ended)):
-            if run.tags.get(WAREHOUSE_TAG, own) != own:
+            if _is_of_another(run, settings):
                 continue
             instance.delete_run(run.run_id)
             shutil.rmtree(settings.dagster_home / "storage" / run.run_id, ignore_errors=True)
@@ -233,9 +232,11 @@ def forget_failed_runs(settings: Settings) -> None:
             connection.execute("pragma wal_checkpoint(truncate)")
 
 
-def _own_tag(settings: Settings) -> dict[str, str]:
-    """Tells runs on this warehouse from those on others that share the instance."""
-    return {WAREHOUSE_TAG: str(settings.warehouse.absolute())}
+def _is_of_another(run: dg.DagsterRun, settings: Settings) -> bool:
+    """Whether a run is on another warehouse that shares an instance outside of both."""
+    own = str(settings.warehouse.resolve())
+    is_shared = not settings.dagster_home.resolve().is_relative_to(own)
+    return is_shared and run.tags.get(WAREHOUSE_TAG, own) != own
 
 
 @contextmanager
@@ -292,8 +293,10 @@ def _close_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> None:
 
     Whoever holds the writer lock knows that no other command works on this warehouse.
     """
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=_own_tag(settings))
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=STARTED_BY)
     for run in instance.get_runs(started):
+        if _is_of_another(run, settings):
+            continue
         instance.report_run_failed(run, "the process that ran it was killed")
 
 

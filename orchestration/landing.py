@@ -373,13 +373,14 @@ def _find_files(raw: Path, problems: list[str]) -> list[RawFile]:
         problems.append(f"{raw}: there is no such folder; it should hold the raw files")
         return []
     found = []
+    seen = {raw.resolve()}
     for path in _entries(raw, problems):
         name = path.name.lower()
         table = next((table for table in LAYOUT if name.startswith(table)), None)
         if table is None:
             continue
         is_folder = _is_folder(path) and (name == table or DATA_FILE.search(name))
-        for file in _walk(path, problems) if is_folder else [path]:
+        for file in _walk(path, problems, seen) if is_folder else [path]:
             if _OTHER_DATA.search(file.name):
                 problems.append(f"{file}: is in none of the formats that can be read: {FORMATS}")
             if not DATA_FILE.search(file.name) or _is_folder(file):
@@ -413,14 +414,21 @@ def _entries(folder: Path, problems: list[str]) -> list[Path]:
         return []
 
 
-def _walk(folder: Path, problems: list[str], inside: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """The files of a folder and of those in it; a link that leads back is not followed."""
-    inside = (*inside, folder.resolve())
+def _walk(folder: Path, problems: list[str], seen: set[Path]) -> Iterator[Path]:
+    """The files of a folder and of those in it, linked ones too.
+
+    A link into or around a folder that is read anyway (one of `seen`) is not followed.
+    """
     for path in _entries(folder, problems):
         if not _is_folder(path):
             yield path
-        elif not any(outer.is_relative_to(path.resolve()) for outer in inside):
-            yield from _walk(path, problems, inside)
+            continue
+        if path.is_symlink():
+            target = path.resolve()
+            if any(target.is_relative_to(f) or f.is_relative_to(target) for f in seen):
+                continue
+            seen.add(target)
+        yield from _walk(path, problems, seen)
 
 
 def _changed(
@@ -475,12 +483,18 @@ def _described(
 
 
 def prepare_ledger(connection: duckdb.DuckDBPyConnection) -> int:
-    """Make the ledger where there is none; give the number of the last load.
+    """Make the ledger where there is none; give the number of the last load that ever was.
 
-    Asked before rows of the ledger go with their table, so that no number is given twice.
+    Rows of the ledger go with their table, so the record of runs is asked, too.
     """
     prepare_table(connection, "landed_files", LEDGER, "One row per raw file that was loaded.")
-    return _number(connection, "select coalesce(max(load_id), 0) from ops.landed_files", {})
+    loads = "select load_id as number from ops.landed_files"
+    if ("runs",) in connection.execute(
+        "select table_name from duckdb_tables()"
+        " where database_name = current_database() and schema_name = 'ops'"
+    ).fetchall():
+        loads += " union all select load_count from ops.runs"
+    return _number(connection, f"select coalesce(max(number), 0) from ({loads})", {})
 
 
 def _prepare_tables(

@@ -30,7 +30,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = CHECKOUT / "dbt_project"
 
 SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|%)", re.IGNORECASE)
-DAMAGED = re.compile("not a valid|corrupt|could not read enough bytes|checksum", re.IGNORECASE)
+DAMAGED = re.compile("not a valid D|corrupt|not read enough bytes|checksum", re.IGNORECASE)
 """What DuckDB says of a file that is not as it was written."""
 RESTORED = "partial_parse.msgpack"
 """The file from which dbt restores its own manifest without parsing."""
@@ -198,10 +198,15 @@ class Settings:
         except duckdb.Error as error:
             if not DAMAGED.search(str(error)):
                 raise
-            raise RunError(
-                f"{path} is damaged: move it away, and the next run builds everything anew"
-                f" ({str(error).splitlines()[0]})"
-            ) from error
+            raise RunError(damaged(path, error)) from error
+
+
+def damaged(path: Path | str, said: object) -> str:
+    """What to tell of a work file of which DuckDB says that it is not as it was written."""
+    told = next(line for line in str(said).splitlines() if DAMAGED.search(line))
+    return (
+        f"{path} is damaged: move it away, and the next run builds everything anew ({told.strip()})"
+    )
 
 
 def _is_timezone(name: str) -> bool:

@@ -1,41 +1,65 @@
-"""The mark beside the work file: the day whose marts stand in it, and what is made of them so far.
+"""The mark beside the work file: which marts stand in it built and tested, and what they lack."""
 
-Its first line is the day; while something is missing, the steps that are done follow, one a line.
-"""
-
+import json
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
-UNFINISHED = " without what follows the models"
+LAST = "dbt_after_signals"
+"""The step that joins what all others made."""
 
 
-def begin(mark: Path, as_of: date) -> None:
-    """Notes that the models of a day are built and tested."""
-    mark.write_text(f"{as_of}{UNFINISHED}\n")
+@dataclass(frozen=True)
+class Built:
+    """What the mark says.
+
+    Args:
+        as_of: the day that the marts describe.
+        dials: fingerprint of the dials that made them.
+        missing: steps that have not gone on from the models yet.
+    """
+
+    as_of: str
+    dials: str
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The day, and what is missing."""
+        return f"{self.as_of} without {', '.join(self.missing)}" if self.missing else self.as_of
 
 
-def go_on(mark: Path, as_of: date) -> None:
-    """Withdraws a mark of another day, before marts of this one are written beside it."""
-    if day(mark) not in {str(as_of), f"{as_of}{UNFINISHED}"}:
+def read(mark: Path) -> Built | None:
+    """What the mark says; None where there is none, or none that can be read."""
+    try:
+        told = json.loads(mark.read_text())
+        return Built(told["as_of"], told["dials"], tuple(told["missing"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def begin(mark: Path, as_of: date, dials: str, steps: Iterable[str]) -> None:
+    """Notes that the models of a day are built and tested, and what is to follow."""
+    _write(mark, Built(str(as_of), dials, tuple(sorted({*steps, LAST}))))
+
+
+def redo(mark: Path, as_of: date, step: str) -> None:
+    """Notes, before it is made anew, that a step is missing; a mark of another day goes."""
+    built = read(mark)
+    if built and built.as_of == str(as_of):
+        _write(mark, replace(built, missing=tuple(sorted({*built.missing, step, LAST}))))
+    else:
         mark.unlink(missing_ok=True)
 
 
-def add(mark: Path, as_of: date, step: str) -> None:
-    """Notes that a step has gone on from the models of that day."""
-    if day(mark) == f"{as_of}{UNFINISHED}":
-        with mark.open("a") as lines:
-            lines.write(f"{step}\n")
+def done(mark: Path, as_of: date, step: str) -> None:
+    """Notes that a step is built and tested; the last one, if all others are."""
+    built = read(mark)
+    if built and built.as_of == str(as_of) and (step != LAST or built.missing == (LAST,)):
+        _write(mark, replace(built, missing=tuple(s for s in built.missing if s != step)))
 
 
-def finish(mark: Path, as_of: date, steps: Iterable[str]) -> None:
-    """Notes that all is built and tested, if these steps went before."""
-    if mark.exists():
-        told, *done = mark.read_text().splitlines()
-        if told == f"{as_of}{UNFINISHED}" and set(steps) <= set(done):
-            mark.write_text(str(as_of))
-
-
-def day(mark: Path) -> str:
-    """The day that is built and tested; what is missing is said with it."""
-    return mark.read_text().splitlines()[0] if mark.exists() else "none"
+def _write(mark: Path, built: Built) -> None:
+    beside = mark.with_name(f"{mark.name}.new")
+    beside.write_text(json.dumps(asdict(built)) + "\n")
+    beside.replace(mark)

@@ -734,9 +734,9 @@ class Facts:
         users: dict[str, TraitHistory] = {}
         accounts: dict[str, TraitHistory] = {}
         for table, rows in tables.items():
-            first = {row.id: row for row in sorted(rows, key=deduplication_key, reverse=True)}
+            first = self._first_by_id(rows, exclusions)
             for row in rows:
-                counts = first[row.id] is row
+                counts = first.get(row.id) is row
                 if row.user is not None:
                     history = users.setdefault(row.user, TraitHistory())
                     if table == "identifies" and counts:
@@ -769,10 +769,23 @@ class Facts:
                     kept.append(row)
             tables[table] = kept
 
+    def _first_by_id(self, rows: list[Raw], exclusions: list[Exclusion]) -> dict[str, Raw]:
+        """Return of each id the row to ask for traits: the first that no id of its own excludes."""
+        none = TraitHistory()
+        left = [
+            row
+            for row in rows
+            if not self._is_excluded("user", {"user_id": row.user}, none, exclusions)
+            and not self._is_excluded(
+                "account", {"account_id": row.account, "group_id": row.account}, none, exclusions
+            )
+        ]
+        return {row.id: row for row in sorted(left, key=deduplication_key, reverse=True)}
+
     def _is_excluded(
         self,
         entity: str,
-        ids: dict[str, str],
+        ids: Mapping[str, str | None],
         history: TraitHistory,
         exclusions: list[Exclusion],
     ) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration import tested
 from orchestration.cli import _exit_code
 from orchestration.project import CHECKOUT
 from orchestration.simulate import simulate
@@ -258,7 +259,7 @@ def test_marts_are_not_published_with_the_flags_of_another_day(
     done = materialize('not group:"signals"', copy, raw, tmp_path / "home")
 
     assert done.returncode != 0
-    told = f"built and tested are the marts of {NEXT_DAY} without what follows the models"
+    told = f"built and tested are the marts of {NEXT_DAY} without account_score_trends"
     assert told in done.stderr
     assert current(copy) == before
     done = materialize('group:"signals"+', copy, raw, tmp_path / "home")
@@ -266,6 +267,15 @@ def test_marts_are_not_published_with_the_flags_of_another_day(
     days = "select distinct as_of_date::varchar from marts.{} where as_of_date is not null"
     for mart in ("account_health", "account_score_trends", "account_flags"):
         assert ask(copy, days.format(mart)) == [(NEXT_DAY,)]
+
+    mark = tested.read(copy / ".tested")
+    assert mark
+    assert (mark.as_of, mark.missing) == (NEXT_DAY, ())
+    tested.redo(copy / ".tested", date.fromisoformat(NEXT_DAY), "flags")
+    done = materialize("published_marts", copy, raw, tmp_path / "home")
+    assert f"the marts of {NEXT_DAY} without dbt_after_signals, flags, not of" in done.stderr
+    tested.redo(copy / ".tested", date.fromisoformat(AS_OF), "flags")
+    assert tested.read(copy / ".tested") is None
 
 
 def test_rows_of_a_raw_table_that_was_dropped_are_in_no_mart_any_more(

@@ -391,6 +391,26 @@ def test_dials_of_another_product_load(tmp_path: Path) -> None:
         ),
         (
             "flag_rules",
+            'stalled_activation,account,risk,high,,"{""min_days"": 0}",T,',
+            "column parameters: 'min_days' is 0; a flag takes at least 1 day",
+        ),
+        (
+            "flag_rules",
+            'stalled_activation,account,risk,high,,"{""cooldown_days"": 1.5}",T,',
+            "column parameters: 'cooldown_days' is 1.5; days are whole",
+        ),
+        (
+            "flag_rules",
+            'stalled_activation,account,risk,high,,"{""min_contract_days"": -7}",T,',
+            "column parameters: 'min_contract_days' is -7; no threshold is below 0",
+        ),
+        (
+            "flag_rules",
+            'stalled_activation,account,risk,high,,"{""max_activation_rate"": 50}",T,',
+            "column parameters: 'max_activation_rate' is 50; a rate is at most 1",
+        ),
+        (
+            "flag_rules",
             'stalled_activation,account,risk,high,,"{""min_contract_day"": 1}",T,',
             (
                 "column parameters: 'min_contract_day' is not a parameter of stalled_activation; "

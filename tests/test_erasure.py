@@ -29,7 +29,7 @@ from test_cli import (
     ask as published,
 )
 
-from orchestration import erasure, landing, runs
+from orchestration import erasure, landing, runs, tested
 from orchestration.errors import InputError
 from orchestration.execution import dagster_instance, forget_failed_runs
 from orchestration.landing import LandingResult
@@ -396,7 +396,7 @@ def test_a_killed_erasure_leaves_the_person_wholly_there_and_can_be_run_again(
     assert ids(here) == ["2"]
     assert [path.name for path in here.warehouse.iterdir()] == ["work.duckdb"]
 
-    here.tested_mark.write_text("2026-01-01")
+    tested.begin(here.tested_mark, date(2026, 1, 1), "dials", [])
     write(here.raw, "tracks_more", [track("3", 3, "eve")])
     land(here)
     erasure.erase(here, "user", "eve")  # killed after this, nothing can go on from the marts
@@ -433,7 +433,7 @@ def test_what_would_keep_a_run_from_following_is_told_before_anything_is_changed
     land(alone)
     alone.published.mkdir()
     (alone.published / "current").symlink_to("run-00001-2026-01-01")
-    with pytest.raises(InputError, match="holds events of nobody else; delete this folder"):
+    with pytest.raises(InputError, match="holds rows of nobody else; delete this folder"):
         erasure.erase(alone, "user", "ann")
     assert ids(alone) == ["1", "2"]
     assert here.work_db.stat().st_ino == before
@@ -552,8 +552,11 @@ def test_a_delete_would_leave_the_bytes_in_the_file_and_the_rebuilt_file_has_non
     assert len(ids(here)) == 4_900
 
 
-def test_what_dagster_keeps_of_failed_runs_is_forgotten(here: Settings) -> None:
+def test_what_dagster_keeps_of_failed_runs_is_forgotten(
+    here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = f"person-{secrets.token_hex(8)}"
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "shared"))
     elsewhere = {"accountpulse/warehouse": "/somewhere/else"}
     with dagster_instance(here) as instance:
         for run_id, tags in (("11111111", {}), ("22222222", {}), ("33333333", elsewhere)):

@@ -543,6 +543,22 @@ def test_files_of_a_raw_table_that_was_dropped_are_loaded_again(
 # What is wrong is told, all of it, before anything is written.
 
 
+def test_no_load_has_the_number_of_one_that_a_run_knew(
+    raw: Path, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    write_csv(raw / "tracks_1.csv", *TRACKS_CSV.splitlines())
+    groups = write_csv(raw / "groups.csv", "id,group_id,timestamp", "g,a,2026-03-01")
+    land(raw, warehouse)
+    warehouse.execute("create table ops.runs as select 2 as load_count")
+    warehouse.execute("drop table raw.groups")
+    groups.unlink()
+    land(raw, warehouse)
+    write_csv(raw / "tracks_2.csv", *TRACKS_CSV.splitlines())
+    land(raw, warehouse)
+    loads = "select load_id, file_name from ops.landed_files order by 1"
+    assert warehouse.execute(loads).fetchall() == [(1, "tracks_1.csv"), (3, "tracks_2.csv")]
+
+
 def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
     raw: Path, warehouse: duckdb.DuckDBPyConnection
 ) -> None:
@@ -703,6 +719,7 @@ def test_a_linked_folder_is_read_and_a_link_that_leads_back_is_not(
         folder.mkdir()
         (folder / "a.csv").write_text(f"id,event,timestamp\n{row},x,2026-03-01\n")
     (raw / "tracks" / "2025").symlink_to(tmp_path / "old")
+    (raw / "tracks" / "2024").symlink_to(tmp_path / "old")
     (tmp_path / "old" / "new").symlink_to(raw / "tracks")
     (raw / "tracks" / "again").symlink_to(raw / "tracks")
 

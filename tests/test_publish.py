@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestration import publish, runs
+from orchestration import publish, runs, tested
 from orchestration.errors import RunError
 from orchestration.project import CHECKOUT
 
@@ -696,3 +696,21 @@ def test_a_file_that_holds_much_that_nothing_uses_is_written_anew(
         assert (version.folder / "accountpulse.duckdb").stat().st_size < 1.6 * size
 
     assert reasons == ["", "the file has grown too far beyond what is in it", ""]
+
+
+@pytest.mark.parametrize("content", ["", "2026-03-01", '{"as_of": 1}', "{"])
+def test_a_mark_that_cannot_be_read_is_none(content: str, tmp_path: Path) -> None:
+    mark = tmp_path / ".tested"
+    assert tested.read(mark) is None
+    mark.write_text(content)
+    assert tested.read(mark) is None
+
+
+def test_a_mark_is_complete_when_the_last_step_went_after_all_others(tmp_path: Path) -> None:
+    mark, day = tmp_path / ".tested", date(2026, 3, 1)
+    tested.begin(mark, day, "dials", ["flags"])
+    tested.done(mark, day, tested.LAST)
+    assert str(tested.read(mark)) == "2026-03-01 without dbt_after_signals, flags"
+    tested.done(mark, day, "flags")
+    tested.done(mark, day, tested.LAST)
+    assert tested.read(mark) == tested.Built("2026-03-01", "dials")

@@ -14,7 +14,7 @@ import dagster as dg
 from orchestration import dbt_process, dbt_specs, dial_changes, runs, tested
 from orchestration.dbt_specs import AFTER_SIGNALS, UNIQUE_ID
 from orchestration.defs.resources import Request, Warehouse, told_plainly
-from orchestration.defs.signals import SIGNALS
+from orchestration.defs.signals import STEPS
 from orchestration.dials import load_dials
 from orchestration.project import Settings, code_fingerprint, dbt_arguments, parsed_project
 
@@ -32,20 +32,20 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
         mark.unlink(missing_ok=True)
         yield from _build(context, warehouse, ["--exclude", *AFTER_SIGNALS], known)
         if not context.assets_def.is_subset:
-            tested.begin(mark, Request.of(context, warehouse.settings).as_of)
+            as_of = Request.of(context, warehouse.settings).as_of
+            dials = load_dials(warehouse.settings.seeds)
+            tested.begin(mark, as_of, dials.fingerprint, STEPS)
 
 
-@dg.multi_asset(
-    name="dbt_after_signals", can_subset=True, **dbt_specs.read(PARSED, "dbt_after_signals")
-)
+@dg.multi_asset(name=tested.LAST, can_subset=True, **dbt_specs.read(PARSED, tested.LAST))
 def dbt_after_signals(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEvents:
     """Marts that join trends and flags to the rest."""
     with told_plainly():
         mark = warehouse.settings.tested_mark
         as_of = Request.of(context, warehouse.settings).as_of
-        tested.go_on(mark, as_of)
+        tested.redo(mark, as_of, tested.LAST)
         yield from _build(context, warehouse, ["--select", *AFTER_SIGNALS])
-        tested.finish(mark, as_of, (made.node_def.name for made in SIGNALS))
+        tested.done(mark, as_of, tested.LAST)
 
 
 def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known | None:
@@ -57,11 +57,9 @@ def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known 
         known = runs.last_complete(
             connection, settings.published, code_fingerprint(), settings.timezone
         )
-    if (
-        not known
-        or tested.day(settings.tested_mark) != str(known.as_of)
-        or known.as_of > request.as_of
-    ):
+    if not known or known.as_of > request.as_of:
+        return None
+    if tested.read(settings.tested_mark) != tested.Built(str(known.as_of), known.dial_fingerprint):
         return None
     dials = load_dials(settings.seeds)
     if known.dial_fingerprint == dials.fingerprint:

@@ -34,10 +34,10 @@ def _check_tested(mark: Path, as_of: date) -> None:
     Raises:
         RunError: it was not; most likely the publication was started by itself.
     """
-    day = tested.day(mark)
-    if day != as_of.isoformat():
+    built = tested.read(mark)
+    if not built or built.missing or built.as_of != as_of.isoformat():
         raise RunError(
-            f"built and tested are the marts of {day}, not of {as_of}:"
+            f"built and tested are the marts of {built or 'no day'}, not of {as_of}:"
             " materialise all assets of the partition, or launch daily_refresh"
         )
 

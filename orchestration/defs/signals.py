@@ -345,7 +345,7 @@ def _marts(
         settings = warehouse.settings
         with told_plainly(), closing(warehouse.connect()) as connection:
             as_of = Request.of(context, settings).as_of
-            tested.go_on(settings.tested_mark, as_of)
+            tested.redo(settings.tested_mark, as_of, name)
             passed = True
             for table, rows in build(connection, as_of, load_dials(settings.seeds)):
                 write_table(connection, table, rows)
@@ -357,7 +357,7 @@ def _marts(
                     check_results=[checked],
                 )
             if passed:
-                tested.add(settings.tested_mark, as_of, name)
+                tested.done(settings.tested_mark, as_of, name)
 
     return marts
 
@@ -399,3 +399,4 @@ def _flags(
 flags = _marts("flags", FLAG_TABLES, _flags, reads=READS)
 
 SIGNALS = (user_score_trends, account_score_trends, flags)
+STEPS = tuple(made.node_def.name for made in SIGNALS)

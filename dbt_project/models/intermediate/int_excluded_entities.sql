@@ -26,7 +26,22 @@ exclusions as (
 
 ),
 
--- excluded rows must still say why they are: all that could count, the first of each id
+excluded_by_id as (
+
+    select distinct
+        ids.entity,
+        ids.entity_id
+    from ids
+    inner join exclusions
+        on
+            ids.entity = exclusions.entity
+            and ids.entity || '_id' = exclusions.trait
+            and lower(ids.entity_id) like exclusions.like_pattern escape '!'
+
+),
+
+-- of each id the first that is not excluded by an id of its own; those that are by a trait must
+-- still say so
 identifies as (
 
     select
@@ -34,7 +49,12 @@ identifies as (
         {{ copy_number(ref('int_identifies_screened'), ['user_id', 'anonymous_id']) }}
             as copy_number
     from {{ ref('int_identifies_screened') }}
-    where quarantine_reason is null and row_date <= {{ as_of_date() }}
+    where
+        quarantine_reason is null
+        and row_date <= {{ as_of_date() }}
+        and coalesce(user_id, '') not in (
+            select entity_id from excluded_by_id where entity = 'user'
+        )
 
 ),
 
@@ -43,7 +63,13 @@ groups as (
     select
         *, {{ copy_number(ref('int_groups_screened'), ['user_id', 'account_id']) }} as copy_number
     from {{ ref('int_groups_screened') }}
-    where quarantine_reason is null and row_date <= {{ as_of_date() }}
+    where
+        quarantine_reason is null
+        and row_date <= {{ as_of_date() }}
+        and coalesce(user_id, '') not in (
+            select entity_id from excluded_by_id where entity = 'user'
+        )
+        and account_id not in (select entity_id from excluded_by_id where entity = 'account')
 
 ),
 
@@ -87,27 +113,28 @@ current_traits as (
 
 ),
 
-judged as (
+excluded_by_trait as (
 
-    select entity, entity_id, trait, trait_value from current_traits where recency = 1
-
-    union all
-
-    select entity, entity_id, entity || '_id' as trait, entity_id as trait_value from ids
+    select distinct
+        current_traits.entity,
+        current_traits.entity_id
+    from current_traits
+    inner join exclusions
+        on
+            current_traits.entity = exclusions.entity
+            and current_traits.trait = exclusions.trait
+            and lower(current_traits.trait_value) like exclusions.like_pattern escape '!'
+    where current_traits.recency = 1
 
 ),
 
 excluded as (
 
-    select distinct
-        judged.entity,
-        judged.entity_id
-    from judged
-    inner join exclusions
-        on
-            judged.entity = exclusions.entity
-            and judged.trait = exclusions.trait
-            and lower(judged.trait_value) like exclusions.like_pattern escape '!'
+    select * from excluded_by_id
+
+    union
+
+    select * from excluded_by_trait
 
 )
 
