@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -135,17 +136,38 @@ def _number(value: Any) -> Any:  # noqa: ANN401 - an integer or a float, as it w
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The warehouse's Dagster instance, made on first use; `dagster dev` shows the same."""
     prepare_instance(settings)
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     with dg.DagsterInstance.get() as instance:
         yield instance
 
 
 def prepare_instance(settings: Settings) -> None:
-    """Makes the instance's folder with our settings, where there is none yet."""
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    file = settings.dagster_home / "dagster.yaml"
-    if not file.exists():
-        file.write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
+    """Makes the instance with our settings, where there is none yet; its folder is then the home.
+
+    One at a time, and anew where that was interrupted: Dagster mends neither.
+    """
+    home = settings.dagster_home
+    os.environ["DAGSTER_HOME"] = str(home)
+    made = home / ".made"
+    if made.exists():
+        return
+    with writer_lock(home / ".making.lock"):
+        file = home / "dagster.yaml"
+        if not file.exists():
+            file.write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
+        events = home / "event_log.db"
+        if events.exists() and not _has_tables(events, {"event_logs", "asset_keys"}):
+            events.unlink()
+        with dg.DagsterInstance.get() as instance:
+            instance.get_runs(limit=1)
+            instance.all_asset_keys()
+            instance.all_instigator_state()
+        made.touch()
+
+
+def _has_tables(path: Path, names: set[str]) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        there = connection.execute("select name from sqlite_master where type = 'table'")
+        return names <= {name for (name,) in there.fetchall()}
 
 
 def execute(

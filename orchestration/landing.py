@@ -47,6 +47,7 @@ __all__ = [
     "RawFile",
     "TableLanding",
     "inspect",
+    "last_load",
     "load",
     "prepare_ledger",
     "raw_tables",
@@ -483,18 +484,26 @@ def _described(
 
 
 def prepare_ledger(connection: duckdb.DuckDBPyConnection) -> int:
-    """Make the ledger where there is none; give the number of the last load that ever was.
+    """Make the ledger where there is none; give the number of the last load that ever was."""
+    prepare_table(connection, "landed_files", LEDGER, "One row per raw file that was loaded.")
+    return last_load(connection)
+
+
+def last_load(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the last load that ever was, 0 if none.
 
     Rows of the ledger go with their table, so the record of runs is asked, too.
     """
-    prepare_table(connection, "landed_files", LEDGER, "One row per raw file that was loaded.")
-    loads = "select load_id as number from ops.landed_files"
-    if ("runs",) in connection.execute(
+    there = connection.execute(
         "select table_name from duckdb_tables()"
         " where database_name = current_database() and schema_name = 'ops'"
-    ).fetchall():
-        loads += " union all select load_count from ops.runs"
-    return _number(connection, f"select coalesce(max(number), 0) from ({loads})", {})
+    ).fetchall()
+    loads = ["select 0 as number"]
+    if ("landed_files",) in there:
+        loads.append("select load_id from ops.landed_files")
+    if ("runs",) in there:
+        loads.append("select load_count from ops.runs")
+    return _number(connection, f"select max(number) from ({' union all '.join(loads)})", {})
 
 
 def _prepare_tables(

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -362,7 +363,7 @@ def print_summary(settings: Settings, seconds: float) -> None:
     if kept_out:
         print(f"  kept out       {kept_out:,} rows of erased people, in the files loaded so far")
     print(f"  the marts      {settings.published_db}")
-    ask = f"{_command()} query --warehouse {settings.warehouse}"
+    ask = f"{_command()} query --warehouse {shlex.quote(str(settings.warehouse))}"
     print(f'  ask them       {ask} "select * from account_health"')
 
 
@@ -484,7 +485,7 @@ def print_demo(settings: Settings) -> None:
             columns = [column[0] for column in cursor.description or []]
             console.print()
             console.print(_table(columns, cursor.fetchall(), title))
-    ask = f"{_command()} query --warehouse {settings.warehouse}"
+    ask = f"{_command()} query --warehouse {shlex.quote(str(settings.warehouse))}"
     told = f"ACCOUNTPULSE_RAW={settings.raw} ACCOUNTPULSE_WAREHOUSE={settings.warehouse}"
     print(
         f"\nThe marts are in {settings.published_db}, and as Parquet beside it. Next:"

@@ -17,11 +17,13 @@ class Built:
     Args:
         as_of: the day that the marts describe.
         dials: fingerprint of the dials that made them.
+        load: number of the last load of raw files that they know.
         missing: steps that have not gone on from the models yet.
     """
 
     as_of: str
     dials: str
+    load: int
     missing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -33,14 +35,14 @@ def read(mark: Path) -> Built | None:
     """What the mark says; None where there is none, or none that can be read."""
     try:
         told = json.loads(mark.read_text())
-        return Built(told["as_of"], told["dials"], tuple(told["missing"]))
+        return Built(told["as_of"], told["dials"], told["load"], tuple(told["missing"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def begin(mark: Path, as_of: date, dials: str, steps: Iterable[str]) -> None:
+def begin(mark: Path, built: Built, steps: Iterable[str]) -> None:
     """Notes that the models of a day are built and tested, and what is to follow."""
-    _write(mark, Built(str(as_of), dials, tuple(sorted({*steps, LAST}))))
+    _write(mark, replace(built, missing=tuple(sorted({*steps, LAST}))))
 
 
 def redo(mark: Path, as_of: date, step: str) -> None:

@@ -229,14 +229,15 @@ def test_dagster_materialising_one_partition_does_the_same_as_the_command(
 
 
 def materialize(
-    selection: str, warehouse: Path, raw: Path, home: Path
+    selection: str, warehouse: Path, raw: Path, home: Path, partition: str | None = NEXT_DAY
 ) -> subprocess.CompletedProcess[str]:
-    """What Dagster makes of some assets, as of the next day."""
+    """What Dagster makes of some assets."""
     home.mkdir(exist_ok=True)
     return subprocess.run(
         [
             *(sys.executable, "-m", "dagster", "asset", "materialize", "--select", selection),
-            *("--partition", NEXT_DAY, "-m", "orchestration.definitions"),
+            *(("--partition", partition) if partition else ()),
+            *("-m", "orchestration.definitions"),
         ],
         env=environment(
             ACCOUNTPULSE_RAW=str(raw),
@@ -276,6 +277,35 @@ def test_marts_are_not_published_with_the_flags_of_another_day(
     assert f"the marts of {NEXT_DAY} without dbt_after_signals, flags, not of" in done.stderr
     tested.redo(copy / ".tested", date.fromisoformat(AS_OF), "flags")
     assert tested.read(copy / ".tested") is None
+
+
+def test_rows_that_came_in_since_the_models_are_not_published_as_known(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    more = shutil.copytree(raw, tmp_path / "raw")
+    (more / "tracks" / "late.csv").write_text(
+        "id,event,timestamp,user_id\nlate,Video Viewed,2026-02-27,late\n"
+    )
+    assert materialize('group:"raw"', copy, more, tmp_path / "home", None).returncode == 0
+    done = materialize("published_marts", copy, more, tmp_path / "home", AS_OF)
+    assert "before raw rows or dials came in" in done.stderr
+
+    done = materialize("marts/accounts", copy, more, tmp_path / "home", None)
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = accountpulse("run", "--raw", more, "--warehouse", copy, "--as-of", AS_OF)
+    assert done.returncode == 0, done.stderr
+    assert ask(copy, "select user_id from marts.users where user_id = 'late'") == [("late",)]
+
+
+def test_an_event_log_that_was_not_made_to_its_end_is_made_anew(
+    raw: Path, warehouse: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    (copy / ".dagster" / ".made").unlink()
+    (copy / ".dagster" / "event_log.db").write_bytes(b"")
+    done = accountpulse("run", "--raw", raw, "--warehouse", copy, "--as-of", NEXT_DAY)
+    assert done.returncode == 0, done.stderr
 
 
 def test_rows_of_a_raw_table_that_was_dropped_are_in_no_mart_any_more(

@@ -396,7 +396,7 @@ def test_a_killed_erasure_leaves_the_person_wholly_there_and_can_be_run_again(
     assert ids(here) == ["2"]
     assert [path.name for path in here.warehouse.iterdir()] == ["work.duckdb"]
 
-    tested.begin(here.tested_mark, date(2026, 1, 1), "dials", [])
+    tested.begin(here.tested_mark, tested.Built("2026-01-01", "dials", 1), [])
     write(here.raw, "tracks_more", [track("3", 3, "eve")])
     land(here)
     erasure.erase(here, "user", "eve")  # killed after this, nothing can go on from the marts

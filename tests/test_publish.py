@@ -708,9 +708,9 @@ def test_a_mark_that_cannot_be_read_is_none(content: str, tmp_path: Path) -> Non
 
 def test_a_mark_is_complete_when_the_last_step_went_after_all_others(tmp_path: Path) -> None:
     mark, day = tmp_path / ".tested", date(2026, 3, 1)
-    tested.begin(mark, day, "dials", ["flags"])
+    tested.begin(mark, tested.Built("2026-03-01", "dials", 7), ["flags"])
     tested.done(mark, day, tested.LAST)
     assert str(tested.read(mark)) == "2026-03-01 without dbt_after_signals, flags"
     tested.done(mark, day, "flags")
     tested.done(mark, day, tested.LAST)
-    assert tested.read(mark) == tested.Built("2026-03-01", "dials")
+    assert tested.read(mark) == tested.Built("2026-03-01", "dials", 7)

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import dbt_process, dbt_specs, dial_changes, runs, tested
+from orchestration import dbt_process, dbt_specs, dial_changes, landing, runs, tested
 from orchestration.dbt_specs import AFTER_SIGNALS, UNIQUE_ID
 from orchestration.defs.resources import Request, Warehouse, told_plainly
 from orchestration.defs.signals import STEPS
@@ -29,12 +29,16 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
     with told_plainly():
         mark = warehouse.settings.tested_mark
         known = None if context.assets_def.is_subset else _known(context, warehouse.settings)
+        with closing(warehouse.connect()) as connection:
+            built = tested.Built(
+                as_of=str(Request.of(context, warehouse.settings).as_of),
+                dials=load_dials(warehouse.settings.seeds).fingerprint,
+                load=landing.last_load(connection),
+            )
         mark.unlink(missing_ok=True)
         yield from _build(context, warehouse, ["--exclude", *AFTER_SIGNALS], known)
         if not context.assets_def.is_subset:
-            as_of = Request.of(context, warehouse.settings).as_of
-            dials = load_dials(warehouse.settings.seeds)
-            tested.begin(mark, as_of, dials.fingerprint, STEPS)
+            tested.begin(mark, built, STEPS)
 
 
 @dg.multi_asset(name=tested.LAST, can_subset=True, **dbt_specs.read(PARSED, tested.LAST))
@@ -59,7 +63,10 @@ def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known 
         )
     if not known or known.as_of > request.as_of:
         return None
-    if tested.read(settings.tested_mark) != tested.Built(str(known.as_of), known.dial_fingerprint):
+    built = tested.read(settings.tested_mark)
+    if not built or built.missing:
+        return None
+    if (built.as_of, built.dials) != (str(known.as_of), known.dial_fingerprint):
         return None
     dials = load_dials(settings.seeds)
     if known.dial_fingerprint == dials.fingerprint:
@@ -88,8 +95,16 @@ def _build(
     settings = warehouse.settings
     request = Request.of(context, settings)
     definition = context.assets_def
-    assets = {spec.metadata[UNIQUE_ID]: spec.key for spec in definition.specs}
-    checks = {spec.metadata[UNIQUE_ID]: spec for spec in definition.check_specs}
+    assets = {
+        spec.metadata[UNIQUE_ID]: spec.key
+        for spec in definition.specs
+        if spec.key in context.selected_asset_keys
+    }
+    checks = {
+        spec.metadata[UNIQUE_ID]: spec
+        for spec in definition.check_specs
+        if spec.key in context.selected_asset_check_keys
+    }
     arguments = [
         "build",
         *dbt_arguments(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration import dial_changes, runs, suppression, tested
+from orchestration import dial_changes, landing, runs, suppression, tested
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.defs.signals import SIGNALS
@@ -28,8 +28,14 @@ def _published_keys() -> list[dg.AssetKey]:
     return sorted(key for key in keys if key.path[0] in SCHEMAS)
 
 
-def _check_tested(mark: Path, as_of: date) -> None:
-    """What is about to be published was built for the day of its partition, and passed its tests.
+def _check_tested(mark: Path, as_of: date, dials: str, load: int) -> None:
+    """What is about to be published was built of what is there now, and passed its tests.
+
+    Args:
+        mark: see `tested`.
+        as_of: the day of the partition.
+        dials: their fingerprint now.
+        load: number of the last load of raw files.
 
     Raises:
         RunError: it was not; most likely the publication was started by itself.
@@ -38,6 +44,11 @@ def _check_tested(mark: Path, as_of: date) -> None:
     if not built or built.missing or built.as_of != as_of.isoformat():
         raise RunError(
             f"built and tested are the marts of {built or 'no day'}, not of {as_of}:"
+            " materialise all assets of the partition, or launch daily_refresh"
+        )
+    if (built.dials, built.load) != (dials, load):
+        raise RunError(
+            f"built and tested are the marts of {built} before raw rows or dials came in:"
             " materialise all assets of the partition, or launch daily_refresh"
         )
 
@@ -71,11 +82,12 @@ def published_marts(
     with told_plainly():
         settings = warehouse.settings
         request = Request.of(context, settings)
-        _check_tested(settings.tested_mark, request.as_of)
         dials = load_dials(settings.seeds)
         changes = dial_changes.judged(settings, dials, restate=request.restate_dials)
         connection = warehouse.connect()
         try:
+            load = landing.last_load(connection)
+            _check_tested(settings.tested_mark, request.as_of, dials.fingerprint, load)
             name = run_name(settings.published, runs.known(connection), request.as_of)
             runs.forget_unpublished(connection, settings.published)
             restated_days = runs.restated_days(connection)
