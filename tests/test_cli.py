@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -296,6 +296,27 @@ def test_rows_that_came_in_since_the_models_are_not_published_as_known(
     done = accountpulse("run", "--raw", more, "--warehouse", copy, "--as-of", AS_OF)
     assert done.returncode == 0, done.stderr
     assert ask(copy, "select user_id from marts.users where user_id = 'late'") == [("late",)]
+
+
+def test_two_warehouses_that_share_a_new_instance_make_it_one_after_the_other(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    make = [sys.executable, "-m", "orchestration.execution"]
+    made = [
+        subprocess.Popen(
+            make,
+            env=environment(DAGSTER_HOME=str(home), ACCOUNTPULSE_WAREHOUSE=str(tmp_path / name)),
+            cwd=CHECKOUT,
+        )
+        for name in ("one", "two", "three")
+    ]
+
+    assert [process.wait() for process in made] == [0, 0, 0]
+
+    for path in ("history/runs.db", "schedules/schedules.db"):
+        with closing(sqlite3.connect(home / path)) as connection:
+            assert len(connection.execute("select * from alembic_version").fetchall()) == 1
 
 
 def test_an_event_log_that_was_not_made_to_its_end_is_made_anew(
@@ -851,7 +872,8 @@ def test_tables_in_capitals_are_found_and_accounts_are_there_before_the_first_ev
     with duckdb.connect(str(tmp_path / "work.duckdb")) as connection:
         connection.execute(
             "create schema raw; create table raw.TRACKS as select '1' as ID, 'Video Viewed' as"
-            " EVENT, timestamp '2026-02-20' as TIMESTAMP, 'u' as USER_ID, 'a' as CONTEXT_GROUP_ID;"
+            " EVENT, '2026-02-20 02:00:00 +02:00' as Timestamp, 'u' as USER_ID,"
+            " 'a' as CONTEXT_GROUP_ID;"
             " create table raw.GROUPS as select 'g' as id, 'a' as group_id, 'u' as user_id,"
             " timestamp '2026-01-10' as timestamp, -5 as seats"
         )
