@@ -139,24 +139,53 @@ def test_single_cells_are_those_of_all_days() -> None:
         assert np.array_equal(single, whole[account, day], equal_nan=True)
 
 
-def test_overdispersion_is_the_median_of_all_accounts_on_each_day() -> None:
-    # The second part begins a day later. 0.8 and 1.6 and 3.2 and 6.4: the median is 2.4.
-    parts = [
-        [np.array([0.1]), np.array([1.6, 0.8]), np.array([5.0])],
-        [np.array([6.4, 3.2]), np.array([])],
-    ]
-    assert overdispersion(parts, 4) == pytest.approx([1, 1, 2.4 / 0.454936, 5.0 / 0.454936])
+def use_of(*accounts: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """What a day's accounts used and what was expected of them."""
+    return np.array(accounts, dtype=float).reshape(-1, 2).T
+
+
+def test_overdispersion_is_the_median_of_all_accounts() -> None:
+    # Of each 10 are expected: squares over these are 3.6, 1.6, 0, 0.9, 6.4; their median is 1.6.
+    # The second part begins a day later, and its accounts are of the same day.
+    parts = [[use_of(), use_of((4, 10), (6, 10), (10, 10))], [use_of((13, 10), (18, 10))]]
+    assert overdispersion(parts, 2) == pytest.approx([1, 1.6 / 0.454936])
     assert overdispersion([], 2).tolist() == [1, 1]
+
+
+def test_what_all_accounts_do_is_no_burst() -> None:
+    # At 0.4, 0.8 and 1.2 of what was expected: so 32 are, and two accounts are 16 away.
+    day = use_of((16, 40), (32, 40), (48, 40))
+    assert overdispersion([[day]], 1) == pytest.approx([8 / 0.454936])
+    steady = use_of((32, 40), (32, 40), (48, 40))
+    assert overdispersion([[steady]], 1).tolist() == [1]
+
+
+def test_overdispersion_is_the_median_of_eight_weeks() -> None:
+    calm, wild = use_of((10, 10)), use_of((3, 10), (10, 10), (17, 10))  # 1; 4.9 / 0.454936
+    many = 4.9 / 0.454936
+    phi = overdispersion([[calm] * 60 + [wild] * 60], 120)
+    assert phi[:87].tolist() == [1] * 87  # the day has 27 wild ones of 56
+    assert phi[87] == pytest.approx((0 + many) / 2)  # 28 of 56
+    assert phi[88:] == pytest.approx([many] * 32)
+
+
+def test_a_day_on_which_half_of_the_fleet_does_nothing_says_nothing() -> None:
+    wild, gone = use_of((3, 10), (10, 10), (17, 10)), use_of((0, 10), (0, 10), (9, 10))
+    phi = overdispersion([[gone, wild, gone, gone, use_of()]], 5)
+    assert phi == pytest.approx([1, *[4.9 / 0.454936] * 4])
 
 
 def test_overdispersion_finds_how_bursty_counts_are() -> None:
     rng = np.random.default_rng(2)
     expected = rng.uniform(5, 60, 20_000)
-    # Negative binomial with variance 2.5 times the mean; a tenth of the accounts just stopped.
+    # Negative binomial with variance 2.5 times the mean.
     used = rng.negative_binomial(expected / 1.5, 1 / 2.5).astype(float)
-    assert overdispersion([[(used - expected) ** 2 / expected]], 1) == pytest.approx(2.5, rel=0.05)
+    assert overdispersion([[np.stack([used, expected])]], 1) == pytest.approx(2.5, rel=0.05)
+    # A tenth of the accounts stop, and the peers' calendar goes down with them. The median is then
+    # the 5/9 quantile of the others: 1.29 times the median of a chi-square.
     used[:2000] = 0
-    assert overdispersion([[(used - expected) ** 2 / expected]], 1) == pytest.approx(2.5, rel=0.3)
+    phi = overdispersion([[np.stack([used, 0.9 * expected])]], 1)
+    assert phi == pytest.approx(1.29 * 2.5, rel=0.05)
 
 
 def measured(use: Use) -> list[npt.NDArray[Any]]:

@@ -147,7 +147,7 @@ FALLING = {
     "last_seen_date": before(9),
 }
 # The recent, clear way: the long windows say nothing.
-PLUNGING = {**FALLING, "history_days": 40, "use_surprise_28d": 2.0}
+PLUNGING = {**FALLING, "use_surprise_56d": 1.2, "use_surprise_28d": 2.0}
 SUDDEN = {**FALLING, "use_ratio_28d": 0.8, "use_ratio_56d": 0.9}
 DORMANT = {
     "last_points_date": before(21),
@@ -269,10 +269,14 @@ def test_the_quiet_raise_nothing(rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "change", "expected"),
     [
-        # falling_engagement, the long way: 0.6 over 56 and 28 days, surprise 1.3, 56 days known.
+        # falling_engagement: 56 days known, whatever the way.
         ("falling_engagement", {}, True),
         ("falling_engagement", {"history_days": 56}, True),
         ("falling_engagement", {"history_days": 55}, False),
+        ("falling_engagement", {**PLUNGING, "history_days": 56}, True),
+        ("falling_engagement", {**PLUNGING, "history_days": 55}, False),
+        ("falling_engagement", {**SUDDEN, "use_surprise_14d": 2.0, "history_days": 55}, False),
+        # The long way: 0.6 over 56 and 28 days, surprise 1.3.
         ("falling_engagement", {"use_ratio_56d": 0.6, "use_ratio_28d": 0.6}, True),
         ("falling_engagement", {"use_ratio_56d": 0.600001}, False),
         ("falling_engagement", {"use_ratio_28d": 0.600001}, False),  # recovering

@@ -32,7 +32,7 @@ from orchestration.signals.facts import (
     Users,
     calendar_of,
     overdispersion,
-    residuals,
+    use_by_day,
 )
 from orchestration.signals.flags import RULES, Rule
 from orchestration.signals.track_record import CHECK_WEEKDAY, check_days
@@ -712,7 +712,7 @@ class FactReader:
             for (low, high), some in zip(ranges, present, strict=True)
             for part in parts(low, high, some)
         )
-        measured = in_turn(partial(residuals, calendar=calendar), again)
+        measured = in_turn(partial(use_by_day, calendar=calendar), again)
         is_suspended = np.zeros(self.span.count, dtype=bool)
         is_suspended[self._read(COLLAPSES)["day"]] = True
         thin = self._matrices(USER_BENCHMARKS, 1, {"is_thin": (bool, True)})["is_thin"]

@@ -79,6 +79,9 @@ USUAL_DAYS = 84
 PEAK_DAYS = 56
 """Windows of the facts about value, people and readiness."""
 
+BURST_DAYS = 56
+"""So many days together say how bursty use is."""
+
 CHI_SQUARE_MEDIAN = 0.454936
 """Of one degree of freedom: the median of a squared residual that is chance alone."""
 
@@ -460,49 +463,73 @@ def calendar_of(totals: Iterable[PeerTotals]) -> Array:
     return np.vstack([calendar, np.zeros_like(calendar[:1])])
 
 
-def residuals(part: Presence, calendar: Array) -> list[Floats]:
-    """Tell for each day how far the use of live accounts is from what was expected.
+def use_by_day(part: Presence, calendar: Array) -> list[Array]:
+    """Tell for each day what live accounts used and what was expected of them.
 
     Args:
         part: Some accounts.
         calendar: As `calendar_of` gives it; its days end where the part's do.
 
     Returns:
-        By day of the part the (used - expected)² / expected, over 28 days, of the accounts that are
-        expected to use anything.
+        By day of the part a row of used and one of expected active user-days, over 28 days, of the
+        accounts that are expected to use anything; in single precision, which half as much memory
+        holds.
     """
     use = part.against(calendar[:, -part.span.count :])
     expected, used = use.expected[HABIT_GAP_DAYS].T, use.used[HABIT_GAP_DAYS].T
     counted = part.is_live & part.has_begun & (expected >= MIN_EXPECTED_USE)
-    residual: Floats = np.square(used - expected)[counted] / expected[counted]
-    return np.split(residual, np.cumsum(counted.sum(axis=1))[:-1])
+    both = np.stack([used[counted], expected[counted]]).astype(np.float32)
+    return np.split(both, np.cumsum(counted.sum(axis=1))[:-1], axis=1)
 
 
-def overdispersion(parts: Iterable[list[Floats]], days: int) -> Floats:
+def overdispersion(parts: Iterable[list[Array]], days: int) -> Floats:
     """Estimate how much burstier use is than chance, on every day.
 
+    How bursty a fleet is does not change from one day to the next; that some of it falls or rises
+    does. So it is the median of the last days' estimates.
+
     Args:
-        parts: `residuals` of the whole fleet.
+        parts: `use_by_day` of the whole fleet.
         days: Of the history; the days of each part are the last of them.
 
     Returns:
-        Shape (days,): the median of the residuals over that of a chi-square; at least 1. A median,
-        because accounts that really fell or rose are no chance.
+        Shape (days,): the median over BURST_DAYS of `_dispersion`; at least 1.
+    """
+    by_day: list[list[Array]] = [[] for _ in range(days)]
+    for part in parts:
+        for found, use in zip(by_day[days - len(part) :], part, strict=True):
+            found.append(use)
+    daily = np.array([_dispersion(np.hstack([np.empty((2, 0)), *found])) for found in by_day])
+    phi = np.ones(days)
+    for day in range(days):
+        lately = daily[max(day + 1 - BURST_DAYS, 0) : day + 1]
+        known = lately[~np.isnan(lately)]
+        if len(known):
+            phi[day] = max(np.median(known), 1.0)
+    return phi
+
+
+def _dispersion(use: Array) -> float:
+    """Estimate variance over mean of used counts around the expected ones.
+
+    Args:
+        use: A row of used and one of expected counts.
+
+    Returns:
+        The median of the squared residuals over that of a chi-square: a median, because accounts
+        that really fell or rose are no chance. First the expected counts are put on the accounts'
+        median: what all of them do is no burst. Nan where that is 0, or nobody is there.
 
     Source:
         Pearson's dispersion parameter (McCullagh & Nelder 1989, ch. 6.2), its mean replaced by the
         normal-consistent median (Hampel et al. 1986).
     """
-    by_day: list[list[Floats]] = [[] for _ in range(days)]
-    for part in parts:
-        for found, residual in zip(by_day[days - len(part) :], part, strict=True):
-            found.append(residual)
-    phi = np.ones(days)
-    for day, found in enumerate(by_day):
-        together = np.concatenate([np.empty(0), *found])
-        if len(together):
-            phi[day] = max(np.median(together) / CHI_SQUARE_MEDIAN, 1.0)
-    return phi
+    used, expected = use
+    usual = np.median(used / expected) if len(used) else 0.0
+    if not usual:
+        return math.nan
+    residuals = np.square(used - usual * expected) / (usual * expected)
+    return float(np.median(residuals) / CHI_SQUARE_MEDIAN)
 
 
 def weekly_at(total_points: Array, day: Array, entity: Array) -> tuple[Floats, ...]:

@@ -266,12 +266,12 @@ def _falling_engagement(given: Parameters) -> Finding:
 
     Either for long, and a little more than chance explains, or lately (in four weeks, or in two)
     and clearly: the shorter the time, the surer it must be. The last weeks must be low too, so
-    that one that is recovering is left alone. Rare use cannot surprise: that is the volume floor.
+    that one that is recovering is left alone. Who is new has no habit yet to fall from. Rare use
+    cannot surprise: that is the volume floor.
     """
     ratio = given["max_use_ratio"]
     is_long = (
-        (pl.col("history_days") >= given["min_history_days"])
-        & (pl.col("use_ratio_56d") <= ratio)
+        (pl.col("use_ratio_56d") <= ratio)
         & (pl.col("use_ratio_28d") <= ratio)
         & (pl.col("use_surprise_56d") >= given["min_long_surprise"])
     )
@@ -291,7 +291,8 @@ def _falling_engagement(given: Parameters) -> Finding:
     )
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        first=pl.any_horizontal(
+        first=(pl.col("history_days") >= given["min_history_days"])
+        & pl.any_horizontal(
             *((pl.col(f"use_ratio_{days}d") <= ratio).fill_null(value=False) for days in (14, 28))
         ),
         rest=pl.any_horizontal(
