@@ -892,3 +892,41 @@ def test_help_names_every_command_of_the_contract() -> None:
     told = accountpulse("--help").stdout
 
     assert all(f"  {name} " in told for name in ("check", "demo", "query", "run", "simulate"))
+
+
+KINDS = {
+    "_id": "{type} = 'VARCHAR'",
+    "_at": "{type} = 'TIMESTAMP'",
+    "_date": "{type} = 'DATE'",
+    "_count": "{name} is null or {type} in ('BIGINT', 'INTEGER') and {name} >= 0",
+    "_points": "{type} like 'DECIMAL%'",
+    "_score": "{name} is null or {name} between 0 and 100",
+    "_rate": "{name} is null or {name} between 0 and 1",
+    "_share": "{name} is null or {name} between 0 and 1",
+    "_days": "{type} in ('BIGINT', 'INTEGER')",
+}
+"""What the suffix of a column promises, as SQL; `is_` and `has_` are never null."""
+
+
+def test_columns_of_marts_are_what_their_names_say(warehouse: Path) -> None:
+    path = warehouse / "published" / "current" / "accountpulse.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        columns = connection.execute(
+            "select table_name, column_name, data_type from duckdb_columns() "
+            "where schema_name = 'marts'"
+        ).fetchall()
+        promised: dict[str, list[str]] = {}
+        for table, name, kind in columns:
+            told = [text for suffix, text in KINDS.items() if name.endswith(suffix)]
+            if name.startswith(("is_", "has_")):
+                told = ["{type} = 'BOOLEAN' and {name} is not null"]
+            if name == "effective_user_count":  # 1 / sum of squared shares
+                told = ["{name} is null or {name} >= 1"]
+            for text in told:
+                promised.setdefault(table, []).append(text.format(name=name, type=f"'{kind}'"))
+        for table, promises in promised.items():
+            kept = ", ".join(f"coalesce(bool_and({promise}), true)" for promise in promises)
+            (row,) = connection.execute(f"select {kept} from marts.{table}").fetchall()
+            broken = [told for told, ok in zip(promises, row, strict=True) if not ok]
+            assert broken == [], table
+    assert sum(map(len, promised.values())) > 150

@@ -73,7 +73,7 @@ def test_counts_of_four_accounts_by_hand() -> None:
     assert result.precision == pytest.approx(1 / 3)
     assert result.recall == 1.0
     assert result.base_rate == 0.1
-    assert result.median_lead_days == 5.0
+    assert result.median_lead_days == 5
     assert result.never_flagged_share == 0.5  # C was flagged, D not; B goes later, so is neither
     assert result.verdict == "not_enough_outcomes"
     assert result.lift is None
@@ -82,11 +82,11 @@ def test_counts_of_four_accounts_by_hand() -> None:
 
 
 def test_lead_counts_from_the_first_flagged_check_within_the_horizon() -> None:
-    history = history_of(np.array([100, 100, 0]), np.array([42, 56, 70, 84, 98]))
+    history = history_of(np.array([100, 101, 0]), np.array([42, 56, 70, 84, 98]))
     flagged = np.array([[1, 0, 1, 1, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], dtype=np.bool_)
     result = judged(history, flagged)
     # First account: day 42 is 58 days ahead, day 70 is 30; day 84 is the first within 28: 16 days.
-    assert result.median_lead_days == 9.0  # of 16 and 2
+    assert result.median_lead_days == 10  # of 16 and 3
     assert result.recall == 0.75
 
 

@@ -12,6 +12,7 @@ intervals resample accounts, and the verdict asks what shuffling outcomes betwee
 have given, check day by check day; a flag that only comes up when everybody leaves has no merit.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -60,7 +61,7 @@ class Performance:
         lift_high: Upper end of its 95 % interval.
         p_value: Chance of as many hits or more with outcomes shuffled between accounts.
         median_lead_days: Days from the first flagged check within the horizon to the outcome,
-            median over accounts that were flagged; None without.
+            median over accounts that were flagged, half days rounded up; None without.
         never_flagged_share: Share of the accounts without any outcome that were flagged at least
             once: what the rule costs those who stay.
         verdict: `not_enough_outcomes` below `MIN_OUTCOMES` accounts; `works` when the interval
@@ -81,7 +82,7 @@ class Performance:
     lift_low: float | None
     lift_high: float | None
     p_value: float | None
-    median_lead_days: float | None
+    median_lead_days: int | None
     never_flagged_share: float | None
     verdict: Verdict
 
@@ -242,13 +243,13 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _median_lead(hits: Bools, following: npt.NDArray[np.integer], days: Ints) -> float | None:
+def _median_lead(hits: Bools, following: npt.NDArray[np.integer], days: Ints) -> int | None:
     """Median over accounts of the days from the earliest hit to its outcome."""
     rows = np.flatnonzero(hits.any(axis=1))
     if not len(rows):
         return None
     first = hits[rows].argmax(axis=1)
-    return float(np.median(following[rows, first] - days[first]))
+    return math.ceil(np.median(following[rows, first] - days[first]))
 
 
 def _lift_interval(counts: Ints) -> tuple[float | None, float | None]:

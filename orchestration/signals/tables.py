@@ -275,9 +275,9 @@ FLAG_PERFORMANCE = Table(
         ),
         Column(
             "median_lead_days",
-            NUMBER,
+            COUNT,
             "Days from the first flagged check within the horizon to the outcome, median over "
-            "accounts.",
+            "accounts, of two middle ones their mean, rounded up.",
         ),
         Column(
             "never_flagged_share",
