@@ -336,8 +336,8 @@ def print_summary(settings: Settings, seconds: float) -> None:
                 select run_id, is_full_build from ops.runs order by run_id desc limit 1
             )
             select
-                case
-                    when any_value(newest.is_full_build) then 'everything was built anew'
+                case when any_value(newest.is_full_build) then 'everything was built anew; ' else ''
+                end || case
                     when count(days.run_id) = 0 then 'no day before'
                     else format(
                         '{} days from {} on: {:,} rows, scores by at most {}',

@@ -34,20 +34,6 @@ COLUMNS = {
 }
 
 
-RESTATEMENTS = {
-    "run_id": ("varchar not null", "The run, as in `ops.runs`."),
-    "event_usage_daily_count": ("bigint not null", "Number of changed rows of the mart."),
-    "user_engagement_daily_count": ("bigint not null", "Number of changed rows of the mart."),
-    "account_engagement_daily_count": ("bigint not null", "Number of changed rows of the mart."),
-    "account_activation_daily_count": ("bigint not null", "Number of changed rows of the mart."),
-    "score_change_max": (
-        "decimal(18,6) not null",
-        "Largest change of a score, 0-100, up or down; a row that came or went counts with 0.",
-    ),
-    "restated_date": ("date not null", "The day whose rows changed."),
-}
-
-
 @dataclass(frozen=True)
 class Run:
     """What a run knows of itself before it writes its record.
@@ -113,32 +99,6 @@ def restated_days(work: duckdb.DuckDBPyConnection) -> tuple[date, ...] | None:
         return None
     days = work.execute("select date_day from intermediate.int_restated_days order by 1").fetchall()
     return tuple(day for (day,) in days)
-
-
-def record_restatements(work: duckdb.DuckDBPyConnection, run_id: str) -> tuple[int, date | None]:
-    """Keeps what a run restated: a row of `ops.restatements` per day that is other than before.
-
-    Returns:
-        The number of those days, and the first of them.
-    """
-    prepare_table(
-        work,
-        "restatements",
-        RESTATEMENTS,
-        "One row per run and day, up to the as-of date of the run before, on which rows of daily"
-        " marts became other than they were. Rates as restated are meant to change and are left"
-        " out.",
-    )
-    names = ", ".join(list(RESTATEMENTS)[1:])
-    work.execute(
-        f"insert into ops.restatements by name"
-        f" select ? as run_id, {names} from intermediate.int_restatements",
-        [run_id],
-    )
-    ((count, first),) = work.execute(
-        "select count(*), min(restated_date) from ops.restatements where run_id = ?", [run_id]
-    ).fetchall()
-    return count, first
 
 
 def before(work: duckdb.DuckDBPyConnection, run_id: str) -> str | None:

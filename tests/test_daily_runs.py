@@ -6,6 +6,7 @@ A failing case names its seed: `draw(seed, USUAL)` draws it again.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -58,6 +59,16 @@ def published(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], list[b
     return rows, [is_full for (is_full,) in full]
 
 
+def restated(folder: Path) -> list[tuple[object, ...]]:
+    """Return what the newest run says that it restated."""
+    path = folder / "warehouse" / "published" / "current" / "accountpulse.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(
+            "select * exclude (run_id) from ops.restatements"
+            " where run_id = (select max(run_id) from ops.runs) order by restated_date"
+        ).fetchall()
+
+
 @pytest.mark.parametrize("seed", [501, 502, 503, 505, 506])
 def test_daily_runs_of_the_command_equal_one_full_build(seed: int, tmp_path: Path) -> None:
     """Files that land between runs; marts, flags, trends and counts as published."""
@@ -79,3 +90,26 @@ def test_daily_runs_of_the_command_equal_one_full_build(seed: int, tmp_path: Pat
     assert got.keys() == wanted.keys()
     wrong = [name for name in wanted if got[name] != wanted[name]]
     assert not wrong, f"seed {seed}: {wrong}"
+    assert restated(tmp_path) == [], f"seed {seed}: the full build says that days became other"
+
+
+@pytest.mark.parametrize("seed", [502, 505])
+def test_a_full_build_tells_the_restated_days_as_a_daily_run_does(
+    seed: int, tmp_path: Path
+) -> None:
+    case, runs = draw(seed, USUAL)
+    write_dials(case.dials, tmp_path / "seeds")
+    (tmp_path / "raw").mkdir()
+    *before, last = [run for run in runs if run.deliveries][-2:]
+    for number, run in enumerate(before):
+        for part, delivery in enumerate(run.deliveries):
+            write_raw(delivery, tmp_path / "raw", name=f"-{number}-{part}")
+        assert run_command(tmp_path, case, run.as_of)
+    anew = tmp_path / "anew"
+    shutil.copytree(tmp_path, anew, symlinks=True)
+    for folder, arguments in ((tmp_path, []), (anew, ["--full-refresh"])):
+        for part, delivery in enumerate(last.deliveries):
+            write_raw(delivery, folder / "raw", name=f"-last-{part}")
+        assert run_command(folder, case, last.as_of, *arguments)
+    assert restated(tmp_path) != []
+    assert restated(anew) == restated(tmp_path)

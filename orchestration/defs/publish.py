@@ -4,8 +4,9 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 
-from orchestration import dial_changes, landing, runs, suppression, tested
+from orchestration import dial_changes, landing, restatements, runs, suppression, tested
 from orchestration.defs.dbt import dbt_after_signals, dbt_models
 from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainly
 from orchestration.defs.signals import SIGNALS
@@ -105,7 +106,17 @@ def published_marts(
                 ),
             )
             dial_changes.record(connection, name, request.as_of, changes)
-            restated, first_restated = runs.record_restatements(connection, name)
+            try:
+                restated, first_restated = restatements.record(
+                    connection, name, settings.published_db if restated_days is None else None
+                )
+            except duckdb.Error as error:
+                context.log.warning(
+                    "what became other than before is not known: %s cannot be compared (%s)",
+                    settings.published_db,
+                    str(error).partition("\n")[0],
+                )
+                restated, first_restated = 0, None
             version = publish(
                 *(connection, settings.published, name),
                 changed_days=runs.changed_days(connection),

@@ -249,7 +249,7 @@ def _median_lead(hits: Bools, following: npt.NDArray[np.integer], days: Ints) ->
     if not len(rows):
         return None
     first = hits[rows].argmax(axis=1)
-    return math.ceil(np.median(following[rows, first] - days[first]))
+    return math.ceil(float(np.median(following[rows, first] - days[first])))
 
 
 def _lift_interval(counts: Ints) -> tuple[float | None, float | None]:
