@@ -84,6 +84,8 @@ QUIET_ACCOUNT: dict[str, Any] = {
     "expected_in_silence": 0.5,
     "fleet_ratio": 0.96,
     "readiness_peak_56d": 0.95,
+    "points_28d": 100.0,
+    "points_usual_28d": 100.0,
     "value_count_28d": 20,
     "value_usual_28d": 20.0,
     "top_user_share": 0.4,
@@ -218,6 +220,7 @@ UPSELL = {
     "user_count": 9,
     "event_movers": [{"name": "video_viewed", "before": 9.4, "now": 22.3}],
 }
+MORE_POINTS = {**UPSELL, "use_ratio_28d": 1.0, "use_surprise_28d": 0.0, "points_28d": 150.0}
 PROOF = {"engagement_score": 88.0}
 FADING_USER = {"usual_active_days_14d": 6.5, "active_day_count_14d": 1}
 GAP = {"activation_rate": 0.25}
@@ -452,6 +455,20 @@ def test_the_quiet_raise_nothing(rule: str) -> None:
         ("upsell_ready", {"user_count": 8}, False),
         ("upsell_ready", {"seat_count": None}, False),
         ("upsell_ready", {"seat_count": 0}, False),
+        ("upsell_ready", {"seat_count": 2, "user_count": 2}, True),
+        ("upsell_ready", {"seat_count": 1, "user_count": 1}, False),  # one seat is always taken
+        # Or half as many points again as usual, where there are 16 weeks to compare, and more than
+        # the fleet has more.
+        ("upsell_ready", MORE_POINTS, True),
+        ("upsell_ready", {**MORE_POINTS, "points_28d": 149.999}, False),
+        ("upsell_ready", {**MORE_POINTS, "history_days": 112}, True),
+        ("upsell_ready", {**MORE_POINTS, "history_days": 111}, False),
+        ("upsell_ready", {**MORE_POINTS, "fleet_ratio": 1.2}, False),
+        ("upsell_ready", {**MORE_POINTS, "fleet_ratio": 1.2, "points_28d": 180.0}, True),
+        ("upsell_ready", {**MORE_POINTS, "fleet_ratio": 0.5, "points_28d": 149.0}, False),
+        ("upsell_ready", {**MORE_POINTS, "fleet_ratio": None}, True),
+        ("upsell_ready", {**MORE_POINTS, "points_usual_28d": 0.0}, False),
+        ("upsell_ready", {**MORE_POINTS, "use_ratio_28d": None, "use_surprise_28d": None}, True),
         # social_proof: paid, score 75, 0.75 ready, nothing wrong.
         ("social_proof", {"engagement_score": 75.0}, True),
         ("social_proof", {"engagement_score": 74.999999}, False),
@@ -542,6 +559,7 @@ def test_facts_that_are_all_null_raise_nothing(rule: str) -> None:
         ("renewal_at_risk", "min_other_severity", 3),
         ("upsell_ready", "min_use_ratio", 1.23),
         ("upsell_ready", "min_rise_surprise", 1.6),
+        ("upsell_ready", "min_user_count", 10),
         ("upsell_ready", "min_readiness_rate", 0.91),
         ("upsell_ready", "min_seat_share", 0.91),
         ("social_proof", "min_engagement_score", 89),
@@ -578,6 +596,11 @@ def test_a_threshold_of_the_dial_goes_over_the_default(
     assert parameter in RULES[rule].parameters
     assert is_raised(rule, STORIES[rule])
     assert not is_raised(rule, STORIES[rule], **{parameter: value})
+
+
+def test_more_points_have_their_thresholds() -> None:
+    assert not is_raised("upsell_ready", MORE_POINTS, min_points_ratio=1.51)
+    assert not is_raised("upsell_ready", MORE_POINTS, min_history_days=201)
 
 
 def test_both_ways_to_low_activation_have_their_threshold() -> None:
@@ -730,6 +753,14 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             {},
             (
                 "9 of 10 seats are taken, 90 % ready, and use is 122 % of what was expected; "
+                "video_viewed 9.4 → 22.3 a week."
+            ),
+        ),
+        (
+            "upsell_ready",
+            {"use_ratio_28d": 1.0, "points_28d": 173.5},
+            (
+                "9 of 10 seats are taken, 90 % ready, and 173.5 points in 28 days instead of 100; "
                 "video_viewed 9.4 → 22.3 a week."
             ),
         ),

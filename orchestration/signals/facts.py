@@ -110,6 +110,8 @@ ACCOUNT_DAYS = pl.Schema(
         "expected_in_silence": pl.Float64(),
         "fleet_ratio": pl.Float64(),  # the calendar of 28 days against that of the habit
         "readiness_peak_56d": pl.Float64(),
+        "points_28d": pl.Float64(),
+        "points_usual_28d": pl.Float64(),  # what 28 days had in the twelve weeks before
         "value_count_28d": pl.Int64(),  # events of flagship steps
         "value_usual_28d": pl.Float64(),  # what 28 days had in the twelve weeks before
         "top_user_share": pl.Float64(),
@@ -700,6 +702,15 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
         "expected_in_silence": of_use(lambda use: use.habit * _peer_days_in_silence(use)),
         "fleet_ratio": of_use(_peers_now_against_before),
         "readiness_peak_56d": lambda at: _rate(peak()[at]),
+        "points_28d": lambda at: _number(
+            rounded_ratio(trailing(block.total_points, MONTH_DAYS, at=at), UNITS_PER_POINT)
+        ),
+        "points_usual_28d": lambda at: _number(
+            rounded_ratio(
+                trailing(block.total_points, USUAL_DAYS, MONTH_DAYS, at) * MONTH_DAYS,
+                USUAL_DAYS * UNITS_PER_POINT,
+            )
+        ),
         "value_count_28d": lambda at: _count(trailing(value, MONTH_DAYS, at=at)),
         "value_usual_28d": lambda at: _number(
             trailing(value, USUAL_DAYS, MONTH_DAYS, at) * float(MONTH_DAYS) / USUAL_DAYS

@@ -700,31 +700,55 @@ def _renewal_at_risk(given: Parameters) -> Finding:
 
 
 def _upsell_ready(given: Parameters) -> Finding:
-    """More use than expected, activated, and hardly a seat left."""
+    """More use than expected or many more points than usual, activated, and hardly a seat left.
+
+    People who come every day cannot come more often, only do more: hence the points. A rise of the
+    whole fleet is none of theirs, and a seat for one is always taken.
+    """
+    more_people = (pl.col("use_ratio_28d") >= given["min_use_ratio"]) & (
+        pl.col("use_surprise_28d") <= -given["min_rise_surprise"]
+    )
+    usual = pl.col("points_usual_28d") * pl.max_horizontal(pl.lit(1.0), "fleet_ratio")
+    more_points = (
+        (pl.col("history_days") >= given["min_history_days"])
+        & (usual > 0)
+        & (pl.col("points_28d") >= _exact(given["min_points_ratio"] * usual))
+    )
     full = _exact(
         pl.when(pl.col("seat_count") > 0).then(pl.col("user_count") / pl.col("seat_count"))
     )
     return Finding(
         scope=pl.col("account_status") == "paid",
-        first=(pl.col("use_ratio_28d") >= given["min_use_ratio"])
-        & (pl.col("readiness_rate") >= given["min_readiness_rate"]),
-        rest=(pl.col("use_surprise_28d") <= -given["min_rise_surprise"])
+        first=(pl.col("readiness_rate") >= given["min_readiness_rate"])
+        & (pl.col("user_count") >= given["min_user_count"])
         & (full >= given["min_seat_share"]),
+        rest=more_people.fill_null(value=False) | more_points.fill_null(value=False),
         evidence={
             "seat_count": pl.col("seat_count"),
             "user_count": pl.col("user_count"),
             "seat_share": full,
             **_use(28),
+            "points_28d": _rounded("points_28d"),
+            "points_usual_28d": _rounded("points_usual_28d"),
+            "fleet_ratio": pl.col("fleet_ratio"),
             "readiness_rate": pl.col("readiness_rate"),
             **_level(),
             "event_movers": pl.col("event_movers"),
         },
         sentence=pl.format(
-            "{} of {} seats are taken, {} ready, and use is {} of what was expected{}.",
+            "{} of {} seats are taken, {} ready, {}{}.",
             pl.col("user_count"),
             pl.col("seat_count"),
             percent(pl.col("readiness_rate")),
-            percent(pl.col("use_ratio_28d")),
+            pl.when(more_people.fill_null(value=False))
+            .then(pl.format("and use is {} of what was expected", percent(pl.col("use_ratio_28d"))))
+            .otherwise(
+                pl.format(
+                    "and {} points in 28 days instead of {}",
+                    number(pl.col("points_28d")),
+                    number(pl.col("points_usual_28d")),
+                )
+            ),
             _mover_clause("opportunity"),
         ),
     )
@@ -1011,6 +1035,9 @@ RULES: dict[str, Rule] = {
             parameters={
                 "min_use_ratio": 1.15,
                 "min_rise_surprise": 1,
+                "min_points_ratio": 1.5,
+                "min_history_days": 112,
+                "min_user_count": 2,
                 "min_readiness_rate": 0.7,
                 "min_seat_share": 0.9,
                 **PERSISTENCE,
