@@ -344,7 +344,12 @@ def test_rows_of_a_raw_table_that_was_dropped_are_in_no_mart_any_more(
         assert done.returncode == 0, done.stderr
 
     numbered = ("ops.runs", "ops.landed_files", "ops.deliveries", "ops.quarantined_events")
-    assert different_tables(copy, tmp_path / "anew", *numbered) == []
+    assert different_tables(copy, tmp_path / "anew", *numbered, "ops.restatements") == []
+    path = copy / "published" / "current" / "accountpulse.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert connection.execute(
+            "from ops.restatements where event_usage_daily_count > 0"  # the days that lost rows
+        ).fetchall()
     again = "select min(load_id) from ops.landed_files where table_name = 'tracks'"
     assert ask(copy, again) == [(loads[0] + 1,)] if loads else False
 

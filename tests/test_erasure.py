@@ -682,7 +682,11 @@ def test_a_person_is_erased_from_every_file_of_the_warehouse_and_nobody_else_is_
     done = accountpulse("run", "--raw", others, "--warehouse", control, "--as-of", NEXT_DAY)
     assert done.returncode == 0, done.stderr
     told = ("ops.runs", "ops.landed_files", "ops.data_quality", "ops.quarantined_events")
+    told += ("ops.restatements",)
     assert different_tables(warehouse, control, *told) == []
+    # The days lost the rows of the person, and scores moved; of whom, nothing says.
+    restated = "select count(*) > 0 from ops.restatements where run_id = 'run-00003-{}'"
+    assert published(warehouse, restated.format(NEXT_DAY)) == [(True,)]
     counted = f"select * from ops.data_quality where as_of_date = '{NEXT_DAY}'"
     assert published(warehouse, counted) == published(control, counted)
     set_aside = "select * exclude (load_id) from ops.quarantined_events order by all"
