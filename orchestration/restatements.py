@@ -80,7 +80,7 @@ def record(
 def _compare(work: duckdb.DuckDBPyConnection, run_id: str, version_before: Path) -> None:
     work.execute(f"attach {literal(version_before)} as {BEFORE} (read_only)")
     try:
-        changes = [_changes(work, mart) for mart in IDENTITY if _columns(work, mart)]
+        changes = [_changes(work, mart) for mart in IDENTITY]
         counts = ", ".join(
             f"count(*) filter (mart = {literal(mart)}) as {mart}_count" for mart in IDENTITY
         )
@@ -117,11 +117,13 @@ def _columns(work: duckdb.DuckDBPyConnection, mart: str) -> list[str]:
 
 
 def _changes(work: duckdb.DuckDBPyConnection, mart: str) -> str | None:
-    """SQL for the rows of a mart that are other than before: mart, date, score_change.
+    """SQL for the rows of a mart that are other than before: mart, date, score_change; None: none.
 
     Days are compared by a sum first, so that only those that differ are joined row by row.
     """
     names = _columns(work, mart)
+    if not names:
+        return None
     every = ", ".join(map(identifier, names))
     now, before = f"marts.{mart}", f"{BEFORE}.marts.{mart}"
     sums = f"select date, count(*) as rows, sum(hash({every})) as told from {{}} group by date"
