@@ -37,19 +37,47 @@
         ],
     },
 } %}
-{#- A view keeps no rows that were replaced; the table that it shows does. -#}
-{%- set usage_before = '(select *, event_date as date from ' ~ superseded('int_event_key_days')
-    ~ ' where user_id is not null) as replaced' %}
+{#- A view keeps no rows that were replaced; the tables that it shows do. -#}
+{%- set before = {
+    'event_usage_daily': '(select *, event_date as date from ' ~ superseded('int_event_key_days')
+        ~ ' where user_id is not null) as replaced',
+    'user_engagement_daily': '(' ~ scored_users('points_before', superseded('int_user_benchmarks'))
+        ~ ') as replaced',
+} %}
 with
+{%- if restating() %}
+
+-- also those of users for whom only the benchmark may have changed
+points_before as (
+
+    select * from {{ superseded('int_user_points_windowed') }}
+
+    union all
+
+    select points.*
+    from {{ ref('int_user_points_windowed') }} as points
+    left join {{ ref('int_restated_user_days') }} as restated
+        on
+            points.account_id = restated.account_id
+            and points.user_id = restated.user_id
+            and points.date_day = restated.date_day
+    where
+        restated.date_day is null {{ and_restated(
+            'int_restated_user_scores',
+            ['points.account_id', 'points.user_id', 'points.date_day'],
+            ['account_id', 'user_id', 'date_day']
+        ) }}
+
+),
+{%- endif %}
 
 {%- for mart, told in marts.items() %}
 {%- set columns = told['identity'] + told['columns'] %}
-{%- set before = usage_before if mart == 'event_usage_daily' else superseded(mart) %}
 
 {{ mart }}_before as (
 
     select {{ columns | join(', ') }}
-    from {{ before if restating() else ref(mart) }}
+    from {{ before.get(mart, superseded(mart)) if restating() else ref(mart) }}
     where {{ restating() }}
 
 ),
