@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import re
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import duckdb
 statements = 0
 read: Counter[str] = Counter()
 written: Counter[str] = Counter()
+COUNTING = threading.Lock()
 connect = duckdb.connect
 OF_ALL = os.environ["ACCOUNTPULSE_COUNTED"]
 OF_DBT = f"{OF_ALL}.dbt"
@@ -84,10 +86,11 @@ class Profiled:
             return
         self._counted = run
         global statements  # noqa: PLW0603 - one count per process
-        statements += 1
         into = INTO.search(sql)
-        for node in profile.get("operator", []):
-            count(node, name(into[1]) if into else "")
+        with COUNTING:
+            statements += 1
+            for node in profile.get("operator", []):
+                count(node, name(into[1]) if into else "")
 
 
 def name(table: str) -> str:

@@ -14,7 +14,8 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import groupby
@@ -41,6 +42,9 @@ DATE_LENGTH = len("2026-01-31")
 KEPT = 5
 STORAGE_VERSION = "v1.0.0"
 """Written for readers with an older DuckDB than ours."""
+
+WRITERS = 2
+"""So many tables are written as Parquet at a time: most are too small for a second thread."""
 
 NO_ROWS = "no-rows.parquet"
 """The one file of a daily mart without rows: it tells readers the columns."""
@@ -96,10 +100,10 @@ class Table:
 
     @property
     def order(self) -> str:
-        """How its rows are sorted: a daily mart by date, then by who and what."""
+        """How its rows are sorted: a daily mart by date, account and user."""
         if not self.is_daily:
             return ""
-        keys = ["date", *(column.name for column in self.columns if column.kind == "VARCHAR")]
+        keys = ["date", *(column.name for column in self.columns if column.name.endswith("_id"))]
         return f"order by {', '.join(map(identifier, keys))}"
 
 
@@ -392,14 +396,17 @@ def _export(
     """
     for schema in SCHEMAS:
         (folder / schema).mkdir(parents=True)
-    files: dict[Table, list[Path]] = {}
-    for table in tables:
+
+    def export(table: Table) -> list[Path]:
         path = folder / table.schema / f"{table.name}.parquet"
-        if table.is_daily:
-            files[table] = _export_months(work, path.with_suffix(""), table, before)
-        else:
-            _write_parquet(work, f"from {CATALOG}.{table.relation}", path)
-            files[table] = [path]
+        with closing(work.cursor()) as own:
+            if table.is_daily:
+                return _export_months(own, path.with_suffix(""), table, before)
+            _write_parquet(own, f"from {CATALOG}.{table.relation}", path)
+            return [path]
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        files = dict(zip(tables, pool.map(export, tables), strict=True))
     rows = dict(
         work.execute(
             "select file_name, num_rows from parquet_file_metadata(?)",
@@ -419,6 +426,7 @@ def _export_months(
     folder.mkdir()
     relation = f"{CATALOG}.{table.relation}"
     days = before.days_of(table) if before else None
+    order = table.order if days is not None else ""  # a table written at once is in order
     if before and days is not None:
         firsts = {day.replace(day=1) for day in days}
         written = {_month_file(first) for first in firsts} | {NO_ROWS}
@@ -432,7 +440,7 @@ def _export_months(
         path = folder / _month_file(first)
         following = (first + timedelta(days=31)).replace(day=1)
         among = f"\"date\" >= date '{first}' and \"date\" < date '{following}'"
-        if not _write_parquet(work, f"from {relation} where {among} {table.order}", path):
+        if not _write_parquet(work, f"from {relation} where {among} {order}", path):
             path.unlink()
     if not any(folder.iterdir()):
         _write_parquet(work, f"from {relation}", folder / NO_ROWS)

@@ -14,7 +14,10 @@
         when
             {{ text }} < '!'
             or substring({{ text }}, -1) < '!'
-            or (strlen({{ text }}) in (4, 9) and lower({{ text }}) in ('null', 'undefined'))
+            or case
+                when strlen({{ text }}) in (4, 9) then lower({{ text }}) in ('null', 'undefined')
+                else false
+            end
             then {{ clean_text(expression) }}
         else {{ text }}
     end

@@ -14,7 +14,8 @@ activation_steps as (
 filled as (
 
     select
-        row_number() over (order by file_position) as step_row,
+        -- short, because long tables are sorted by it
+        cast(row_number() over (order by file_position) as smallint) as step_row,
         step_key,
         step_name,
         level,

@@ -19,9 +19,11 @@ members as (
 
 ),
 
+-- numbers are sorted faster than names
 score_models as (
 
-    select * from {{ ref('score_models') }}
+    select *, cast(row_number() over (order by score_model) as smallint) as model_number
+    from {{ ref('score_models') }}
 
 ),
 
@@ -65,7 +67,9 @@ point_days as (
 
 scored_stretches as (
 
-    select * from {{ ref('int_scored_account_stretches') }}
+    select stretches.*, score_models.model_number
+    from {{ ref('int_scored_account_stretches') }} as stretches
+    inner join score_models on stretches.score_model = score_models.score_model
 
 ),
 
@@ -73,21 +77,22 @@ scored_stretches as (
 movements as (
 
     select
-        score_model,
-        account_id,
-        user_id,
-        event_date as date_day,
-        event_count,
-        day_points,
-        day_points as points_moved,
+        score_models.model_number,
+        point_days.account_id,
+        point_days.user_id,
+        point_days.event_date as date_day,
+        point_days.event_count,
+        point_days.day_points,
+        point_days.day_points as points_moved,
         1 as active_days_moved,
         0 as members_moved
     from {{ point_days }}
+    inner join score_models on point_days.score_model = score_models.score_model
 
     union all
 
     select
-        point_days.score_model,
+        score_models.model_number,
         point_days.account_id,
         point_days.user_id,
         {{ days_after('point_days.event_date', 'score_models.window_days') }} as date_day,
@@ -102,7 +107,7 @@ movements as (
     union all
 
     select
-        score_models.score_model,
+        score_models.model_number,
         members.account_id,
         members.user_id,
         members.valid_from as date_day,
@@ -117,7 +122,7 @@ movements as (
     union all
 
     select
-        score_models.score_model,
+        score_models.model_number,
         members.account_id,
         members.user_id,
         {{ days_after('members.valid_to', 1) }} as date_day,
@@ -134,7 +139,7 @@ movements as (
 changes as (
 
     select
-        score_model,
+        model_number,
         account_id,
         user_id,
         date_day,
@@ -153,14 +158,14 @@ changes as (
 stretches as (
 
     select
-        score_model,
+        model_number,
         account_id,
         user_id,
         event_count,
         day_points,
         {%- for measure in ['points_moved', 'active_days_moved', 'members_moved'] %}
         sum({{ measure }}) over (
-            partition by score_model, account_id, user_id
+            partition by model_number, account_id, user_id
             order by date_day
             rows between unbounded preceding and current row
         ) as {{ measure }},
@@ -169,7 +174,7 @@ stretches as (
         coalesce(
             {{ days_after(
                 'lead(date_day) over (
-                    partition by score_model, account_id, user_id order by date_day
+                    partition by model_number, account_id, user_id order by date_day
                 )', -1
             ) }},
             {{ as_of_date() }}
@@ -203,7 +208,7 @@ member_days as (
 scored as (
 
     select
-        member_days.score_model,
+        scored_stretches.score_model,
         member_days.account_id,
         member_days.user_id,
         scored_stretches.curve,
@@ -220,7 +225,7 @@ scored as (
     from member_days
     inner join scored_stretches
         on
-            member_days.score_model = scored_stretches.score_model
+            member_days.model_number = scored_stretches.model_number
             and member_days.account_id = scored_stretches.account_id
             and member_days.date_day
             between scored_stretches.valid_from and scored_stretches.valid_to
