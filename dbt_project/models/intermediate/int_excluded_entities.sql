@@ -40,6 +40,29 @@ excluded_by_id as (
 
 ),
 
+-- whoever has such a trait, or had it once: only of these must be known what counts
+candidates as (
+
+    select distinct
+        said.entity,
+        said.entity_id
+    from (
+        select distinct 'user' as entity, user_id as entity_id, trait, trait_value
+        from ({{ traits_long(ref('int_identifies_screened'), ['user_id']) }}) as of_users
+
+        union all
+
+        select distinct 'account' as entity, account_id as entity_id, trait, trait_value
+        from ({{ traits_long(ref('int_groups_screened'), ['account_id']) }}) as of_accounts
+    ) as said
+    inner join exclusions
+        on
+            said.entity = exclusions.entity
+            and said.trait = exclusions.trait
+            and lower(said.trait_value) like exclusions.like_pattern escape '!'
+
+),
+
 -- of each id the first that is not excluded by an id of its own; those that are by a trait must
 -- still say so
 identifies as (
@@ -54,6 +77,11 @@ identifies as (
         and row_date <= {{ as_of_date() }}
         and coalesce(user_id, '') not in (
             select entity_id from excluded_by_id where entity = 'user'
+        )
+        and row_id in (
+            select row_id
+            from {{ ref('int_identifies_screened') }}
+            where user_id in (select entity_id from candidates where entity = 'user')
         )
 
 ),
@@ -70,6 +98,11 @@ groups as (
             select entity_id from excluded_by_id where entity = 'user'
         )
         and account_id not in (select entity_id from excluded_by_id where entity = 'account')
+        and row_id in (
+            select row_id
+            from {{ ref('int_groups_screened') }}
+            where account_id in (select entity_id from candidates where entity = 'account')
+        )
 
 ),
 

@@ -1,12 +1,15 @@
 -- One row per group call that counts: screened, not waiting for a later as-of date, not excluded,
 -- the first of its id.
+{%- set remaining -%}
+    select *
+    from {{ ref('int_groups_screened') }}
+    where
+        quarantine_reason is null
+        and row_date <= {{ as_of_date() }}
+        and coalesce(user_id, '') not in (select entity_id from excluded where entity = 'user')
+        and account_id not in (select entity_id from excluded where entity = 'account')
+{%- endset %}
 with
-
-groups as (
-
-    select * from {{ ref('int_groups_screened') }}
-
-),
 
 excluded as (
 
@@ -14,31 +17,9 @@ excluded as (
 
 ),
 
-remaining as (
-
-    select *
-    from groups
-    where
-        quarantine_reason is null
-        and row_date <= {{ as_of_date() }}
-        and coalesce(user_id, '') not in (select entity_id from excluded where entity = 'user')
-        and account_id not in (select entity_id from excluded where entity = 'account')
-
-),
-
-ranked as (
-
-    select
-        *,
-        {{ copy_number(ref('int_groups_screened'), ['user_id', 'account_id']) }}
-            as copy_number
-    from remaining
-
-),
-
 deduplicated as (
 
-    select * from ranked where copy_number = 1
+    {{ first_copies(remaining, ref('int_groups_screened'), ['user_id', 'account_id']) }}
 
 )
 

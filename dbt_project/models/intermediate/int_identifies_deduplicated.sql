@@ -1,12 +1,14 @@
 -- One row per identify call that counts: screened, not waiting for a later as-of date, not
 -- excluded, the first of its id.
+{%- set remaining -%}
+    select *
+    from {{ ref('int_identifies_screened') }}
+    where
+        quarantine_reason is null
+        and row_date <= {{ as_of_date() }}
+        and coalesce(user_id, '') not in (select entity_id from excluded where entity = 'user')
+{%- endset %}
 with
-
-identifies as (
-
-    select * from {{ ref('int_identifies_screened') }}
-
-),
 
 excluded as (
 
@@ -14,30 +16,9 @@ excluded as (
 
 ),
 
-remaining as (
-
-    select *
-    from identifies
-    where
-        quarantine_reason is null
-        and row_date <= {{ as_of_date() }}
-        and coalesce(user_id, '') not in (select entity_id from excluded where entity = 'user')
-
-),
-
-ranked as (
-
-    select
-        *,
-        {{ copy_number(ref('int_identifies_screened'), ['user_id', 'anonymous_id']) }}
-            as copy_number
-    from remaining
-
-),
-
 deduplicated as (
 
-    select * from ranked where copy_number = 1
+    {{ first_copies(remaining, ref('int_identifies_screened'), ['user_id', 'anonymous_id']) }}
 
 )
 

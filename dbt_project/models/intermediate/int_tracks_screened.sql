@@ -61,7 +61,7 @@ copied as (
     from (
         select
             event_number,
-            row_number() over (partition by event_number) as copy_number
+            row_number() over (partition by event_number order by event_number) as copy_number
         from (select coalesce(event_number, 0) as event_number from {{ tracks }}) as numbers
     ) as numbered
     where copy_number = 2

@@ -3,22 +3,7 @@ with
 
 traits as (
 
-    {{ traits_long(
-        ref('int_identifies_deduplicated'), ['user_id', 'row_id', 'row_at', 'row_date']
-    ) }}
-
-),
-
-ranked as (
-
-    select
-        *,
-        row_number() over (
-            partition by user_id, trait, row_date
-            order by row_at desc, row_id desc
-        ) as rank_of_day
-    from traits
-    where user_id is not null
+    {{ traits_by_day(ref('int_identifies_deduplicated'), 'user_id') }}
 
 ),
 
@@ -35,8 +20,7 @@ intervals as (
             ) }},
             {{ as_of_date() }}
         ) as valid_to
-    from ranked
-    where rank_of_day = 1
+    from traits
 
 )
 
