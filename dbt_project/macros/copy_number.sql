@@ -8,10 +8,8 @@
             {%- for column in columns %}
             {{ ', ' ~ column }} nulls first
             {%- endfor %}
-            {#- by name: the order of raw columns is that in which files brought them #}
-            {%- for column in relation_columns(relation) | sort(attribute='name')
-                if column.name.startswith('trait_') %}
-            {{ ', ' ~ quoted(column.name) }} nulls first
+            {%- for name in trait_names(relation) %}
+            {{ ', ' ~ name }} nulls first
             {%- endfor %}
     )
 {%- endmacro %}

@@ -1,9 +1,6 @@
 {# A query: one row per entity, day and trait that rows of the relation brought on that day, with the latest value. Only where rows of a day differ are they put in order: who is identified with every page says the same all day. #}
 {% macro traits_by_day(relation, entity) -%}
-    {%- set names = [] -%}
-    {%- for column in relation_columns(relation) if column.name.startswith('trait_') -%}
-        {%- do names.append(quoted(column.name)) -%}
-    {%- endfor -%}
+    {%- set names = trait_names(relation) -%}
     with
 
     days as (

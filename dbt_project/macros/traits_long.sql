@@ -1,9 +1,6 @@
 {# A query: one row per row and non-null trait column (trait_<name>) of a relation: the keys, trait, trait_value as text. The relation is read once, however many columns there are; `rows` names a query of it, if not all of its rows are meant. #}
 {% macro traits_long(relation, keys, rows=none) -%}
-    {%- set names = [] -%}
-    {%- for column in relation_columns(relation) if column.name.startswith('trait_') -%}
-        {%- do names.append(quoted(column.name)) -%}
-    {%- endfor -%}
+    {%- set names = trait_names(relation) -%}
     {%- if names -%}
     select {{ keys | join(', ') }}, substring(trait_column, 7) as trait, trait_value
     from (
