@@ -93,6 +93,48 @@ def test_daily_runs_of_the_command_equal_one_full_build(seed: int, tmp_path: Pat
     assert restated(tmp_path) == [], f"seed {seed}: the full build says that days became other"
 
 
+@pytest.mark.parametrize("seed", [503, 505])
+def test_traits_that_only_later_files_tell_count_as_in_a_full_build(
+    seed: int, tmp_path: Path
+) -> None:
+    """The first run knows no column `team` or `industry`; rows that it loaded come again."""
+    case, _ = draw(seed, USUAL)
+    later = {"identifies": "team", "groups": "industry"}
+    dials = {
+        name: [row for row in rows if not {*later.values()} & {*row.values()}]
+        for name, rows in case.dials.items()
+    }
+    write_dials(dials, tmp_path / "seeds")
+    first = {
+        table: [
+            {name: value for name, value in row.items() if name != later.get(table)}
+            for row in rows[::2]
+        ]
+        for table, rows in case.raw.items()
+    }
+    write_raw(first, tmp_path / "raw", name="-first")
+    assert run_command(tmp_path, case, case.as_of)
+    write_raw(case.raw, tmp_path / "raw", name="-all")
+    assert run_command(tmp_path, case, case.as_of)
+    got, full = published(tmp_path)
+    assert full == [True, False]
+    traits = user_traits(tmp_path)
+    assert "team" in {trait for _, trait, *_ in traits}
+    run_command(tmp_path, case, case.as_of, "--full-refresh")
+    wanted, _ = published(tmp_path)
+    assert [name for name in wanted if got[name] != wanted[name]] == []
+    assert user_traits(tmp_path) == traits
+
+
+def user_traits(folder: Path) -> list[tuple[object, ...]]:
+    """Return what the work file says of users."""
+    with duckdb.connect(str(folder / "warehouse" / "work.duckdb"), read_only=True) as connection:
+        return connection.execute(
+            "select user_id, trait, trait_value, valid_from, valid_to"
+            " from intermediate.int_user_trait_intervals order by all"
+        ).fetchall()
+
+
 @pytest.mark.parametrize("seed", [502, 505])
 def test_a_full_build_tells_the_restated_days_as_a_daily_run_does(
     seed: int, tmp_path: Path

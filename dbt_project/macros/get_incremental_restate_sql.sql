@@ -40,6 +40,6 @@ table are found by the key alone, then read where they stand; and the new ones s
     create or replace table {{ former }} as select * from {{ target }} {{ where }};
     {{ bring if meta.get('restated_by') }}
     delete from {{ target }} {{ where }};
-    insert into {{ target }} select * from {{ fresh }};
+    insert into {{ target }} by name select * from {{ fresh }};
     {{ 'drop table ' ~ fresh if not meta.get('is_long') }}
 {% endmacro %}

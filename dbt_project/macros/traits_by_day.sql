@@ -1,5 +1,5 @@
 {# A query: one row per entity, day and trait that rows of the relation brought on that day, with the latest value. Only where rows of a day differ are they put in order: who is identified with every page says the same all day. #}
-{% macro traits_by_day(relation, entity) -%}
+{% macro traits_by_day(relation, entity, condition) -%}
     {%- set names = trait_names(relation) -%}
     with
 
@@ -14,7 +14,7 @@
             true {%- for name in names %} and coalesce(min({{ name }}) = max({{ name }}), true) {%- endfor %}
                 as is_settled
         from {{ relation }}
-        where {{ entity }} is not null
+        where {{ entity }} is not null and {{ condition }}
         group by {{ entity }}, row_date
 
     ),

@@ -42,6 +42,13 @@ same code cannot have changed: five statements more per model, a tenth of a run 
                 dest_columns=columns or adapter.get_columns_in_relation(existing)
             ) -%}
         {%- endif -%}
+        {%- if config.get('meta').get('has_raw_columns') -%}
+            {#- Raw tables get columns when files bring them. -#}
+            {%- set missing = diff_columns(
+                get_column_schema_from_query(compiled_code), adapter.get_columns_in_relation(existing)
+            ) -%}
+            {%- do alter_relation_add_remove_columns(existing, missing, none) if missing -%}
+        {%- endif -%}
         {%- set strategy = adapter.get_incremental_strategy_macro(
             context, config.get('incremental_strategy')
         ) -%}

@@ -17,7 +17,13 @@ statuses as (
 
 traits as (
 
-    select * from {{ ref('int_account_trait_intervals') }}
+    select
+        account_id,
+        trait,
+        trait_value,
+        valid_from,
+        coalesce(valid_to, {{ as_of_date() }}) as valid_to
+    from {{ ref('int_account_trait_intervals') }}
 
 ),
 

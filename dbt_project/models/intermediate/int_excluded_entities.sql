@@ -9,6 +9,12 @@ ids as (
 
 ),
 
+known_traits as (
+
+    select * from {{ ref('int_known_traits') }}
+
+),
+
 exclusions as (
 
     select
@@ -46,15 +52,7 @@ candidates as (
     select distinct
         said.entity,
         said.entity_id
-    from (
-        select distinct 'user' as entity, user_id as entity_id, trait, trait_value
-        from ({{ traits_long(ref('int_identifies_screened'), ['user_id']) }}) as of_users
-
-        union all
-
-        select distinct 'account' as entity, account_id as entity_id, trait, trait_value
-        from ({{ traits_long(ref('int_groups_screened'), ['account_id']) }}) as of_accounts
-    ) as said
+    from known_traits as said
     inner join exclusions
         on
             said.entity = exclusions.entity

@@ -1,25 +1,19 @@
 -- One row per group call that counts: screened, not waiting for a later as-of date, not excluded,
 -- the first of its id.
-{%- set remaining -%}
-    select *
-    from {{ ref('int_groups_screened') }}
-    where
-        quarantine_reason is null
-        and row_date <= {{ as_of_date() }}
-        and coalesce(user_id, '') not in (select entity_id from excluded where entity = 'user')
-        and account_id not in (select entity_id from excluded where entity = 'account')
-{%- endset %}
+{{ config(
+    materialized='incremental',
+    meta={
+        'restated_by': 'int_restated_groups', 'restated_on': ['row_id'], 'is_long': true,
+        'has_raw_columns': true,
+    }
+) }}
 with
-
-excluded as (
-
-    select * from {{ ref('int_excluded_entities') }}
-
-),
 
 deduplicated as (
 
-    {{ first_copies(remaining, ref('int_groups_screened'), ['user_id', 'account_id']) }}
+    {{ counting_calls(
+        ref('int_groups_screened'), 'int_restated_groups', ['user_id', 'account_id']
+    ) }}
 
 )
 

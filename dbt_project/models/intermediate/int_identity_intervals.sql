@@ -12,9 +12,10 @@
 {#- Text in place of a common table expression: what two read would be written down whole. -#}
 {%- set identifications -%}
     (
-        select anonymous_id, user_id, identified_at
-        from {{ ref('int_identifying_calls') }}
-        where true {{ and_restated('int_restated_devices', ['anonymous_id']) }}
+        select anonymous_id, user_id, row_at as identified_at
+        from {{ ref('int_identifies_deduplicated') }}
+        where anonymous_id is not null and user_id is not null
+            {{ and_restated('int_restated_devices', ['anonymous_id']) }}
 
         union all
 

@@ -3,13 +3,15 @@
 select
     anonymous_id,
     true as was_identified
-from {{ ref('int_identifying_calls') }} where false
+from {{ ref('int_identifies_deduplicated') }} where false
 {%- else %}
 with
 
 identified_before as (
 
-    select anonymous_id, user_id, identified_at from {{ superseded('int_identifying_calls') }}
+    select anonymous_id, user_id, row_at as identified_at
+    from {{ superseded('int_identifies_deduplicated') }}
+    where anonymous_id is not null and user_id is not null
 
     union all
 
@@ -21,7 +23,9 @@ identified_before as (
 
 identified_now as (
 
-    select anonymous_id, user_id, identified_at from {{ ref('int_identifying_calls') }}
+    select anonymous_id, user_id, row_at as identified_at
+    from {{ renewed('int_identifies_deduplicated') }}
+    where anonymous_id is not null and user_id is not null
 
     union all
 

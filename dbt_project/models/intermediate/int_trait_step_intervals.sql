@@ -33,7 +33,7 @@ met as (
         user_accounts.account_id,
         user_accounts.user_id,
         user_traits.valid_from as met_from,
-        user_traits.valid_to as met_to
+        coalesce(user_traits.valid_to, {{ as_of_date() }}) as met_to
     from steps
     inner join user_traits on steps.trait = user_traits.trait
     inner join user_accounts on user_traits.user_id = user_accounts.user_id
@@ -48,7 +48,7 @@ met as (
         account_traits.account_id,
         '' as user_id,
         account_traits.valid_from as met_from,
-        account_traits.valid_to as met_to
+        coalesce(account_traits.valid_to, {{ as_of_date() }}) as met_to
     from steps
     inner join account_traits on steps.trait = account_traits.trait
     where

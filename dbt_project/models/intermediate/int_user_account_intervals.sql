@@ -1,14 +1,23 @@
 -- One row per user and stretch of time in which events without an account count for the account
 -- joined last.
 {{ config(materialized='incremental') }}
+{#- Text in place of a common table expression: what two read would be written down whole. -#}
+{%- set joins = '(select * from ' ~ ref('int_groups_deduplicated')
+    ~ ' where user_id is not null)' %}
 with
 
-groups as (
+users as (
 
-    select * from {{ ref('int_groups_deduplicated') }}
+    select
+        user_id,
+        min(account_id) as account_id,
+        max(account_id) as last_account_id
+    from {{ joins }} as joins
+    group by 1
 
 ),
 
+-- of who joined several accounts the times tell whose an event is
 ranked as (
 
     select
@@ -16,32 +25,18 @@ ranked as (
         account_id,
         row_at as joined_at,
         row_number() over (partition by user_id, row_at order by row_id desc) as rank_at_instant
-    from groups
-    where user_id is not null
-
-),
-
-account_counts as (
-
-    select user_id, count(distinct account_id) as account_count
-    from groups
-    where user_id is not null
-    group by 1
+    from {{ joins }} as joins
+    where user_id in (select user_id from users where account_id <> last_account_id)
 
 ),
 
 compared as (
 
     select
-        ranked.user_id,
-        ranked.account_id,
-        ranked.joined_at,
-        lag(ranked.account_id) over (partition by ranked.user_id order by ranked.joined_at)
-            as previous_account_id,
-        account_counts.account_count > 1 as has_several_accounts
+        *,
+        lag(account_id) over (partition by user_id order by joined_at) as previous_account_id
     from ranked
-    inner join account_counts on ranked.user_id = account_counts.user_id
-    where ranked.rank_at_instant = 1
+    where rank_at_instant = 1
 
 ),
 
@@ -61,13 +56,24 @@ intervals as (
     select
         user_id,
         account_id,
-        has_several_accounts,
+        true as has_several_accounts,
         case
             when previous_account_id is null then cast('1900-01-01' as {{ dbt.type_timestamp() }})
             else joined_at
         end as valid_from,
         coalesce(next_at, cast('9999-12-31' as {{ dbt.type_timestamp() }})) as valid_before
     from changes
+
+    union all
+
+    select
+        user_id,
+        account_id,
+        false as has_several_accounts,
+        cast('1900-01-01' as {{ dbt.type_timestamp() }}) as valid_from,
+        cast('9999-12-31' as {{ dbt.type_timestamp() }}) as valid_before
+    from users
+    where account_id = last_account_id
 
 )
 

@@ -1,26 +1,16 @@
 -- One row per user, trait and stretch of days in which the trait has one value.
+{{ config(
+    materialized='incremental',
+    meta={'restated_by': 'int_restated_traits', 'restated_on': ['user_id']}
+) }}
 with
-
-traits as (
-
-    {{ traits_by_day(ref('int_identifies_deduplicated'), 'user_id') }}
-
-),
 
 intervals as (
 
-    select
-        user_id,
-        trait,
-        trait_value,
-        row_date as valid_from,
-        coalesce(
-            {{ days_after(
-                'lead(row_date) over (partition by user_id, trait order by row_date)', -1
-            ) }},
-            {{ as_of_date() }}
-        ) as valid_to
-    from traits
+    {{ trait_intervals(
+        ref('int_identifies_deduplicated'), 'user_id',
+        'true ' ~ and_restated('int_restated_traits', ['user_id'])
+    ) }}
 
 )
 

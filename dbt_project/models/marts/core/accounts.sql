@@ -15,7 +15,7 @@ states as (
 
 traits as (
 
-    select * from {{ ref('int_account_trait_intervals') }} where valid_to = {{ as_of_date() }}
+    select * from {{ ref('int_account_trait_intervals') }} where valid_to is null
 
 ),
 

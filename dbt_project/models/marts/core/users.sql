@@ -66,7 +66,7 @@ current_traits as (
         max(case when trait = 'name' then trait_value end) as user_name,
         max(case when trait = 'role' then trait_value end) as user_role
     from traits
-    where valid_to = {{ as_of_date() }}
+    where valid_to is null
     group by 1
 
 ),
