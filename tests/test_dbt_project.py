@@ -43,7 +43,7 @@ def dbt(work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
             *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
             *("--target-path", str(work.parent / "target")),
             *("--log-path", str(work.parent / "logs")),
-            *("--vars", "{as_of_date: 2026-01-31}"),
+            *([] if "--vars" in arguments else ["--vars", "{as_of_date: 2026-01-31}"]),
         ],
         env=os.environ
         | {"ACCOUNTPULSE_WORK_DB": str(work), "ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds")},
@@ -65,6 +65,32 @@ def test_unit_tests_of_what_reads_the_signals_pass(work: Path) -> None:
 
     assert tested.returncode == 0, tested.stdout[-3000:]
     assert "PASS=0" not in tested.stdout
+
+
+def test_what_models_left_that_are_no_more_goes_where_everything_is_built_anew(work: Path) -> None:
+    with duckdb.connect(str(work)) as connection:
+        for schema in ("intermediate", "superseded", "ops"):
+            connection.execute(f"create table {schema}.int_of_an_earlier_version as select 1 as a")
+        connection.execute("create view staging.stg_before as select 1 as a")
+    known = "{as_of_date: 2026-01-31, known_load: 1, known_as_of: 2026-01-30}"
+    restated = dbt(work, "run", "--select", "int_known_run", "--vars", known)
+    assert restated.returncode == 0, restated.stdout
+    assert left_over(work) == ["intermediate", "ops", "staging", "superseded"]
+
+    built = dbt(work, "run", "--select", "int_known_run")
+
+    assert built.returncode == 0, built.stdout
+    assert left_over(work) == ["ops"], "tables of schema ops that are no models stay"
+
+
+def left_over(work: Path) -> list[str]:
+    """Return the schemas that hold a relation of the test above."""
+    with duckdb.connect(str(work)) as connection:
+        found = connection.execute(
+            "select table_schema from information_schema.tables"
+            " where table_name in ('int_of_an_earlier_version', 'stg_before') order by 1"
+        ).fetchall()
+    return [schema for (schema,) in found]
 
 
 def wrong_rows(test: dict[str, Any]) -> tuple[dict[str, str], int]:
