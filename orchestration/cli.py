@@ -141,9 +141,8 @@ def check(raw: Path | None, warehouse: Path | None) -> None:
         raise InputError(problems)
     changed = f"; {len(changes)} rows changed since the last run" if changes else ""
     click.echo(f"dials   {settings.seeds}: right{changed}")
-    click.echo(
-        f"raw     {settings.raw}: right; {len(plan.files)} new files, {plan.known_count} known"
-    )
+    files = f"; {len(plan.files)} new files, {plan.known_count} known"
+    click.echo(f"raw     {_source(settings)}: right{files if settings.raw.exists() else ''}")
 
 
 @cli.command()
@@ -237,6 +236,11 @@ def demo(accounts: int, days: int, events: int, folder: Path) -> None:
         report.print_demo(settings)
 
 
+def _source(settings: Settings) -> Path:
+    """What raw rows are read from: the landing folder; without one, tables of the work file."""
+    return settings.raw if settings.raw.exists() else settings.work_db
+
+
 def _clear_demo(settings: Settings) -> None:
     """Makes room for a new demo; the lock that is held stays."""
     shutil.rmtree(settings.raw, ignore_errors=True)
@@ -285,7 +289,7 @@ def _run(
         if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
             click.echo(f"nothing new: the marts describe {as_of} already (--full-refresh: anew)")
         else:
-            click.echo(f"{settings.raw} -> {settings.warehouse}, as of {as_of}")
+            click.echo(f"{_source(settings)} -> {settings.warehouse}, as of {as_of}")
             _execute(
                 *(settings, as_of),
                 from_date=from_date,

@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from orchestration.errors import InputError
 from orchestration.project import dbt_project_file
+from orchestration.raw_files import wrong_separator
 
 MAX_DAYS = 36_500
 MAX_COUNT = 1_000_000_000
@@ -414,6 +415,8 @@ def _columns(row_type: type[DialRow]) -> list[str]:
 
 def _take_header(file: _File, row_type: type[DialRow], line: int, cells: list[str]) -> None:
     file.columns = cells
+    if wrong := wrong_separator(cells):
+        raise _UnreadableRecordError(line, wrong)
     valid = _columns(row_type)
     absent = [name for name in valid if name not in cells]
     for column in dict.fromkeys(cells):
@@ -492,6 +495,8 @@ def _check_duplicates(files: Mapping[str, _File]) -> None:
         ("tracked_events", ("event_key", "event_name", "property_name", "property_value")),
         ("exclusions", ("entity", "column", "pattern")),
     ):
+        if not set(columns) <= set(files[name].columns):
+            continue  # told already; rows would seem alike
         seen: dict[tuple[str | None, ...], int] = {}
         for line, cells in files[name].records:
             row = tuple(cells.get(column) for column in columns)

@@ -371,7 +371,7 @@ def _wrong_tables(tables: Mapping[str, Mapping[str, str]]) -> list[str]:
 def _find_files(raw: Path, problems: list[str]) -> list[RawFile]:
     """The data files of the landing folder, by table and name; other files are none of ours."""
     if not _is_folder(raw) and not raw.exists():
-        problems.append(f"{raw}: there is no such folder; it should hold the raw files")
+        problems.append(f"{raw}: no such folder of raw data")
         return []
     found = []
     seen = {raw.resolve()}

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Literal
@@ -212,7 +212,18 @@ def _csv_header(file: RawFile) -> list[str]:
         header = next(csv.reader(text, strict=True), [])
     if not header:
         raise InputError(f"{file.path}:1: there is no header")
+    if wrong := wrong_separator(header):
+        raise InputError(f"{file.path}:1: {wrong}")
     return header
+
+
+def wrong_separator(header: Sequence[str]) -> str | None:
+    """What is wrong with a CSV header whose only cell holds another separator, if it is so."""
+    found = re.search(r"[;\t|]", header[0]) if len(header) == 1 else None
+    if not found:
+        return None
+    sign = "tabs" if found.group() == "\t" else f"'{found.group()}'"
+    return f"cells are separated by {sign}, not by commas"
 
 
 def _check_gzip(file: RawFile) -> None:

@@ -27,8 +27,8 @@ COLUMNS = {
     "restated_from_date": (
         "date",
         (
-            "The earliest day, on or before the previous run's as-of date, that changed: asked for"
-            " by from_date, or reached by rows that came in or dials that changed since."
+            "The earliest day, on or before the previous run's as-of date, whose rows in daily"
+            " marts became other, as in `ops.restatements`, or from_date, if that is earlier."
         ),
     ),
 }
@@ -47,7 +47,7 @@ class Run:
         from_date: first day of the range that it was asked to restate.
         restated_days: days on which daily marts may be other than before; None: everything was
             built anew.
-        dials_from: first day that changed dials alter.
+        changed_from: first day, up to the as-of date of the run before, whose rows became other.
     """
 
     run_id: str
@@ -57,7 +57,7 @@ class Run:
     as_of: date
     from_date: date | None = None
     restated_days: tuple[date, ...] | None = None
-    dials_from: date | None = None
+    changed_from: date | None = None
 
 
 def forget_unpublished(work: duckdb.DuckDBPyConnection, published: Path) -> None:
@@ -138,19 +138,16 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
         """
         insert into ops.runs by name
         with staged as (
-            select load_id, received_at, event_at as happened_at from staging.stg_tracks
+            select load_id, received_at from staging.stg_tracks
             union all
-            select load_id, received_at, row_at from staging.stg_identifies
+            select load_id, received_at from staging.stg_identifies
             union all
-            select load_id, received_at, row_at from staging.stg_groups
+            select load_id, received_at from staging.stg_groups
         ),
         told as (
             select
                 max(load_id) as load_count,
-                max(received_at) as freshest_received_at,
-                min(timezone($timezone, timezone('UTC', happened_at))) filter (
-                    load_id > $load_count
-                )::date as reached_date
+                max(received_at) as freshest_received_at
             from staged
             where load_id is null or load_id > coalesce($load_count::bigint, -1)
         )
@@ -165,8 +162,8 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
             $from_date as from_date,
             $restated_days is null as is_full_build,
             case
-                when least(reached_date, $from_date, $dials_from) <= $previous_date
-                    then least(reached_date, $from_date, $dials_from)
+                when least($changed_from, $from_date) <= $previous_date
+                    then least($changed_from, $from_date)
             end as restated_from_date
         from told
         """,

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -19,8 +20,8 @@ import duckdb
 import pytest
 
 from orchestration import tested
-from orchestration.cli import _exit_code
-from orchestration.project import CHECKOUT
+from orchestration.cli import _exit_code, _source
+from orchestration.project import CHECKOUT, Settings
 from orchestration.simulate import simulate
 
 AS_OF = "2026-03-01"
@@ -652,6 +653,15 @@ def test_check_writes_nothing_and_says_what_is_there(raw: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert "new files" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_raw_rows_come_from_the_work_file_where_there_is_no_landing_folder(
+    raw: Path, tmp_path: Path
+) -> None:
+    settings = Settings.resolve(raw=raw, warehouse=tmp_path)
+
+    assert _source(settings) == raw
+    assert _source(replace(settings, raw=tmp_path / "none")) == tmp_path / "work.duckdb"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import project, runs
+from orchestration import project
 from orchestration.defs.raw import _check_history
 from orchestration.errors import InputError
 from orchestration.landing import LandingPlan
@@ -83,31 +83,6 @@ def test_an_as_of_date_needs_an_event_up_to_the_end_of_its_day(
         assert str(refused.value).split()[-1] > day
         connection.execute("update raw.tracks set timestamp = ?", [last])
         _check_history(connection, plan, date.fromisoformat(day), timezone)
-
-
-@odd_days
-def test_a_run_restates_from_the_reporting_day_of_the_earliest_new_row(
-    timezone: str, day: str, last: str, first: str
-) -> None:
-    staged = "load_id bigint, received_at timestamp, {} timestamp"
-    with duckdb.connect() as connection:
-        connection.execute("create schema staging")
-        for table, time in (("tracks", "event_at"), ("identifies", "row_at"), ("groups", "row_at")):
-            connection.execute(f"create table staging.stg_{table} ({staged.format(time)})")
-        for load, (table, instant) in enumerate(
-            [("tracks", "2018-01-01"), ("groups", last), ("identifies", first)], start=1
-        ):
-            connection.execute(
-                f"insert into staging.stg_{table} values (?, ?, ?)", [load, instant, instant]
-            )
-            connection.execute(f"delete from staging.stg_{table} where load_id < {load}")
-            run = runs.Run(f"run-{load}", "", "", timezone, as_of=date(2030, 1, 1))
-            runs.record(connection, run)
-        told = connection.execute(
-            "select cast(restated_from_date as varchar) from ops.runs order by run_id"
-        ).fetchall()
-    assert told[:2] == [(None,), (day,)]
-    assert told[2][0] > day
 
 
 def test_the_calendar_has_every_day_and_each_morning_asks_for_the_one_before(

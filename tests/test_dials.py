@@ -558,6 +558,17 @@ def test_wrong_columns_are_told_beside_wrong_cells_but_not_once_per_row(seeds: P
     ]
 
 
+@pytest.mark.parametrize(("sign", "told"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+def test_of_a_file_with_another_separator_only_that_is_told(
+    sign: str, told: str, seeds: Path
+) -> None:
+    path = seeds / "exclusions.csv"
+    rows = "entity,column,pattern,reason\nuser,email,a@b,\nuser,email,c@d,one, two\n"
+    path.write_text(rows.replace(",", sign))
+
+    assert problems(seeds) == [f"exclusions.csv:1: cells are separated by {told}, not by commas"]
+
+
 def test_an_optional_column_must_be_there_and_may_be_empty(seeds: Path) -> None:
     path = seeds / "exclusions.csv"
     path.write_text("entity,column,pattern\nuser,email,*@our.example\n")

@@ -629,10 +629,7 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
         (
             "tracks.csv",
             b"id;event;timestamp\ne1;Opened;2026-03-01\n",
-            (
-                "tracks.csv: table tracks: the required column id is missing; there are "
-                "id;event;timestamp"
-            ),
+            "tracks.csv:1: cells are separated by ';', not by commas",
         ),
         (
             "tracks.csv.gz",
@@ -790,7 +787,7 @@ def test_a_folder_without_tracks_is_told(raw: Path, warehouse: duckdb.DuckDBPyCo
         )
     ]
     assert problems(raw / "missing", warehouse) == [
-        f"{raw / 'missing'}: there is no such folder; it should hold the raw files"
+        f"{raw / 'missing'}: no such folder of raw data"
     ]
     assert problems(raw / "groups.csv", warehouse) == [
         f"{raw / 'groups.csv'}: cannot be read: Not a directory"

@@ -38,10 +38,14 @@ def record(
     code: str = "code",
     timezone: str = "UTC",
     from_date: date | None = None,
+    changed_from: date | None = None,
 ) -> tuple[object, ...]:
     """Records a run; tells load_count, freshest_received_at and restated_from_date."""
     run_id = f"run-{number:05d}-{as_of}"
-    runs.record(work, runs.Run(run_id, "dials", code, timezone, as_of, from_date))
+    runs.record(
+        work,
+        runs.Run(run_id, "dials", code, timezone, as_of, from_date, changed_from=changed_from),
+    )
     (told,) = work.execute(
         "select load_count, strftime(freshest_received_at, '%Y-%m-%d %H:%M'), restated_from_date"
         " from ops.runs where run_id = ?",
@@ -59,21 +63,20 @@ def test_the_first_run_knows_all_rows_and_restates_nothing(
     assert record(work, 1) == (2, "2026-03-09 12:00", None)
 
 
-def test_a_later_run_tells_the_newest_of_all_and_the_earliest_day_of_what_came_in(
+def test_a_later_run_tells_the_newest_of_all_and_the_earliest_day_that_became_other(
     work: duckdb.DuckDBPyConnection,
 ) -> None:
+    """By itself or because it was asked to restate; what came in alone says nothing of days."""
     add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
     record(work, 1)
     add(work, 2, "2026-03-08 12:00", "2026-03-04 12:00")
-    add(work, 2, "2026-03-07 12:00", "2026-03-06 12:00")
 
-    assert record(work, 2) == (2, "2026-03-09 12:00", date(2026, 3, 4))
-    assert record(work, 3) == (2, "2026-03-09 12:00", None)
-    assert record(work, 4, from_date=date(2026, 2, 1)) == (
-        2,
-        "2026-03-09 12:00",
-        date(2026, 2, 1),
-    )
+    changed, asked, newest = date(2026, 3, 6), date(2026, 2, 1), (2, "2026-03-09 12:00")
+    assert record(work, 2, changed_from=changed) == (*newest, changed)
+    assert record(work, 3) == (*newest, None)
+    assert record(work, 4, from_date=asked) == (*newest, asked)
+    assert record(work, 5, from_date=asked, changed_from=changed) == (*newest, asked)
+    assert record(work, 6, from_date=changed, changed_from=asked) == (*newest, asked)
 
 
 def test_a_record_that_an_earlier_version_began_goes_on(work: duckdb.DuckDBPyConnection) -> None:
@@ -82,29 +85,21 @@ def test_a_record_that_an_earlier_version_began_goes_on(work: duckdb.DuckDBPyCon
     work.execute("alter table ops.runs drop column is_full_build")
     add(work, 2, "2026-03-09 18:00", "2026-03-04 12:00")
 
-    assert record(work, 2) == (2, "2026-03-09 18:00", date(2026, 3, 4))
+    assert record(work, 2) == (2, "2026-03-09 18:00", None)
     assert work.execute("select is_full_build from ops.runs order by run_id").fetchall() == [
         (None,),
         (True,),
     ]
 
 
-def test_days_after_the_run_before_are_new_not_restated(work: duckdb.DuckDBPyConnection) -> None:
-    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
-    record(work, 1)
-    add(work, 2, "2026-03-11 12:00", "2026-03-11 12:00")
-
-    assert record(work, 2, date(2026, 3, 11)) == (2, "2026-03-11 12:00", None)
-
-
-def test_the_earliest_day_is_cut_in_the_reporting_time_zone(
+def test_a_first_day_after_the_run_before_is_new_not_restated(
     work: duckdb.DuckDBPyConnection,
 ) -> None:
     add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
-    record(work, 1, timezone="Europe/Berlin")
-    add(work, 2, "2026-03-08 12:00", "2026-03-04 23:30")
+    record(work, 1)
 
-    assert record(work, 2, timezone="Europe/Berlin")[2] == date(2026, 3, 5)
+    day = date(2026, 3, 11)
+    assert record(work, 2, day, from_date=day) == (1, "2026-03-09 12:00", None)
 
 
 def test_rows_that_came_by_no_load_are_always_read(work: duckdb.DuckDBPyConnection) -> None:
@@ -127,7 +122,7 @@ def test_of_rows_that_came_by_a_load_only_new_ones_are_read(
         " timestamp '2026-03-08' as event_at from range(1, 3) as t (load_id)"
     )
 
-    assert record(work, 2) == (2, "2026-03-10 00:00", date(2026, 3, 8))
+    assert record(work, 2) == (2, "2026-03-10 00:00", None)
 
 
 def test_a_run_can_build_on_the_one_before_by_the_same_code_and_time_zone(

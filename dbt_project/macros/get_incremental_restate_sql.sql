@@ -5,7 +5,8 @@ schema `superseded`, where its SELECT may read them, and give way to the new one
 `meta.restated_on` the columns of the key (a mapping where the scope calls them otherwise). Without
 a key, and when everything is built anew, all rows give way. With `meta.is_long`, few rows of a long
 table are found by the key alone, then read where they stand; and the new ones stay in the schema
-`renewed`, too, so that nobody has to look for them.
+`renewed`, too, so that nobody has to look for them. Columns go by their names: those that came later
+stand last in the table.
 #}
 {% macro get_incremental_restate_sql(arguments) %}
     {%- set target = arguments['target_relation'] -%}

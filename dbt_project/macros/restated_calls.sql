@@ -1,7 +1,7 @@
-{# A query: the ids of identify or group calls to judge anew, some of them more than once: delivered since the last run, due since then, or of an entity that is excluded from now on or no longer. #}
+{# A query: the identify or group calls to judge anew, with their places: delivered since the last run, due since then, or of an entity that is excluded from now on or no longer, and all copies of those. #}
 {% macro restated_calls(screened, entities) -%}
     {%- if not restating() -%}
-    select row_id from {{ screened }} where false
+    select row_id, row_position from {{ screened }} where false
     {%- else -%}
     with
 
@@ -19,7 +19,11 @@
 
         select row_id
         from {{ screened }}
-        where row_date > {{ known_date() }} and row_date <= {{ as_of_date() }}
+        where
+            -- of many rows few are so late, in whatever time zone
+            row_at >= cast({{ known_date() }} as {{ dbt.type_timestamp() }})
+            and row_date > {{ known_date() }}
+            and row_date <= {{ as_of_date() }}
         {%- for entity in entities %}
 
         union all
@@ -33,6 +37,6 @@
 
     )
 
-    select row_id from reached where row_id is not null
+    select row_id, row_position from {{ screened }} where row_id in (select row_id from reached)
     {%- endif %}
 {%- endmacro %}

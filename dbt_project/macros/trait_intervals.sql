@@ -1,5 +1,5 @@
-{# A query: one row per entity, trait and stretch of days in which the trait has one value; valid_to is null where it still has. The condition says which rows of the relation count. #}
-{% macro trait_intervals(relation, entity, condition='true') -%}
+{# A query: one row per entity, trait and stretch of days in which the trait has one value, of a query that gives values and the days from which they hold; valid_to is null where a value still holds. #}
+{% macro trait_intervals(traits, entity) -%}
     {%- set by_day = 'over (partition by ' ~ entity ~ ', trait order by row_date)' -%}
     select
         {{ entity }},
@@ -9,7 +9,7 @@
         {{ days_after('lead(row_date) ' ~ by_day, -1) }} as valid_to
     from (
         select *, lag(trait_value) {{ by_day }} as previous_value
-        from ({{ traits_by_day(relation, entity, condition) }}) as traits
+        from ({{ traits }}) as traits
     ) as compared
     where previous_value is null or previous_value <> trait_value
 {%- endmacro %}

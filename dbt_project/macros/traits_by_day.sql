@@ -1,6 +1,7 @@
-{# A query: one row per entity, day and trait that rows of the relation brought on that day, with the latest value. Only where rows of a day differ are they put in order: who is identified with every page says the same all day. #}
-{% macro traits_by_day(relation, entity, condition) -%}
+{# A query: one row per entity, day and trait that rows of the relation, or of a query of it, brought on that day, with the latest value. Only where rows of a day differ are they put in order: who is identified with every page says the same all day. #}
+{% macro traits_by_day(relation, entity, rows=none) -%}
     {%- set names = trait_names(relation) -%}
+    {%- set rows = '(' ~ rows ~ ')' if rows else relation -%}
     with
 
     days as (
@@ -13,8 +14,8 @@
             {%- endfor %}
             true {%- for name in names %} and coalesce(min({{ name }}) = max({{ name }}), true) {%- endfor %}
                 as is_settled
-        from {{ relation }}
-        where {{ entity }} is not null and {{ condition }}
+        from {{ rows }} as rows_of_day
+        where {{ entity }} is not null
         group by {{ entity }}, row_date
 
     ),
@@ -28,7 +29,7 @@
     disputed as (
 
         select rows_of_day.*
-        from {{ relation }} as rows_of_day
+        from {{ rows }} as rows_of_day
         inner join days
             on
                 rows_of_day.{{ entity }} = days.{{ entity }}

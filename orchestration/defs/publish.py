@@ -92,20 +92,6 @@ def published_marts(
             name = run_name(settings.published, runs.known(connection), request.as_of)
             runs.forget_unpublished(connection, settings.published)
             restated_days = runs.restated_days(connection)
-            runs.record(
-                connection,
-                runs.Run(
-                    run_id=name,
-                    dial_fingerprint=dials.fingerprint,
-                    code_fingerprint=code_fingerprint(),
-                    timezone=settings.timezone,
-                    as_of=request.as_of,
-                    from_date=request.from_date,
-                    restated_days=restated_days,
-                    dials_from=min((c.first for c in changes if c.first), default=None),
-                ),
-            )
-            dial_changes.record(connection, name, request.as_of, changes)
             try:
                 restated, first_restated = restatements.record(
                     connection, name, settings.published_db if restated_days is None else None
@@ -117,6 +103,20 @@ def published_marts(
                     str(error).partition("\n")[0],
                 )
                 restated, first_restated = 0, None
+            runs.record(
+                connection,
+                runs.Run(
+                    run_id=name,
+                    dial_fingerprint=dials.fingerprint,
+                    code_fingerprint=code_fingerprint(),
+                    timezone=settings.timezone,
+                    as_of=request.as_of,
+                    from_date=request.from_date,
+                    restated_days=restated_days,
+                    changed_from=first_restated,
+                ),
+            )
+            dial_changes.record(connection, name, request.as_of, changes)
             version = publish(
                 *(connection, settings.published, name),
                 changed_days=runs.changed_days(connection),

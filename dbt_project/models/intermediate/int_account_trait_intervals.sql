@@ -3,7 +3,9 @@ with
 
 intervals as (
 
-    {{ trait_intervals(ref('int_groups_deduplicated'), 'account_id') }}
+    {{ trait_intervals(
+        traits_by_day(ref('int_groups_deduplicated'), 'account_id'), 'account_id'
+    ) }}
 
 )
 

@@ -1,5 +1,5 @@
--- The ids of group calls to judge anew, some of them more than once: delivered since the last run,
--- due since then, or of a user or account that is excluded from now on or no longer.
+-- One row per group call to judge anew: delivered since the last run, due since then, or of a
+-- user or account that is excluded from now on or no longer; and all calls of their ids.
 with
 
 restated as (

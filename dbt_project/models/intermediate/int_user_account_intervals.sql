@@ -17,7 +17,7 @@ users as (
 
 ),
 
--- of who joined several accounts the times tell whose an event is
+-- where a user joined several accounts, the time of an event tells for which it counts
 ranked as (
 
     select

@@ -10,7 +10,8 @@ with
 
 groups as (
 
-    select * from {{ source('raw', 'groups') }}
+    select *, {{ row_position(source('raw', 'groups')) }} as _row_position
+    from {{ source('raw', 'groups') }}
 
 ),
 
@@ -21,6 +22,7 @@ renamed as (
         {{ clean_text(raw_column(columns, 'group_id')) }} as account_id,
         {{ clean_text(raw_column(columns, 'user_id')) }} as user_id,
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
+        _row_position as row_position,
 
         coalesce(
             cast({{ raw_column(columns, 'timestamp') }} as {{ dbt.type_string() }}),

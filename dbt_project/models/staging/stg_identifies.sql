@@ -8,7 +8,8 @@ with
 
 identifies as (
 
-    select * from {{ source('raw', 'identifies') }}
+    select *, {{ row_position(source('raw', 'identifies')) }} as _row_position
+    from {{ source('raw', 'identifies') }}
 
 ),
 
@@ -19,6 +20,7 @@ renamed as (
         {{ clean_text(raw_column(columns, 'user_id')) }} as user_id,
         {{ clean_text(raw_column(columns, 'anonymous_id')) }} as anonymous_id,
         {{ raw_column(columns, '_load_id', 'bigint') }} as load_id,
+        _row_position as row_position,
 
         coalesce(
             cast({{ raw_column(columns, 'timestamp') }} as {{ dbt.type_string() }}),
