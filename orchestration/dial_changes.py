@@ -22,9 +22,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import ValidationError
+
 from orchestration.dials import FILES, DialRow, Dials
-from orchestration.errors import InputError
-from orchestration.runs import prepare_table
+from orchestration.errors import InputError, RunError
+from orchestration.runs import prepare_table, published_run
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,7 +128,7 @@ class Published:
 
 
 def published(settings: "Settings") -> Published | None:
-    """Reads what is published; None before the first run, and where the file is damaged.
+    """Reads what is published; None before the first run, and where the file cannot be read.
 
     Args:
         settings: of the warehouse.
@@ -139,8 +141,8 @@ def published(settings: "Settings") -> Published | None:
     path = path.resolve()
     try:
         return _published(path)
-    except duckdb.Error:
-        return None  # the next run publishes a whole one
+    except (duckdb.Error, ValidationError):
+        return None  # the next run publishes a whole one, by the rules of today
 
 
 def _published(path: Path) -> Published:
@@ -187,6 +189,12 @@ def judged(settings: "Settings", dials: Dials, *, restate: bool) -> list[Change]
     """
     last = published(settings)
     if last is None:
+        if not restate and _are_others(settings, dials):
+            raise InputError(
+                f"{settings.published_db}: cannot be read, so nobody knows which dials or time"
+                " zone became other; put them back as they were, or score all days anew by them:"
+                " --restate-dials"
+            )
         return []
     found = changes(last.dials, dials, last.newest, last.oldest)
     if settings.timezone != last.timezone:
@@ -201,6 +209,21 @@ def judged(settings: "Settings", dials: Dials, *, restate: bool) -> list[Change]
     if refused and not restate:
         raise InputError(list(_told(refused, dials.seeds, last.newest)))
     return found
+
+
+def _are_others(settings: "Settings", dials: Dials) -> bool:
+    """Whether dials or time zone are not those of the published run, as its record says."""
+    import duckdb  # noqa: PLC0415 - a light command does not pay for it
+
+    try:
+        with closing(settings.read()) as connection:
+            told = connection.execute(
+                "select dial_fingerprint, reporting_timezone from ops.runs where run_id = ?",
+                [published_run(settings.published)],
+            ).fetchall()
+    except (duckdb.CatalogException, RunError):
+        return False  # nothing was published, or another run is at work: it asks again
+    return any(row != (dials.fingerprint, settings.timezone) for row in told)
 
 
 def can_go_on(changes: Sequence[Change], dials: Dials) -> bool:

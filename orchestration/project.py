@@ -274,7 +274,7 @@ def parsed_project(settings: Settings) -> Path:
 def code_fingerprint() -> str:
     """SHA-256 (hex) of what turns raw rows into marts: models, signals, versions of the engines."""
     key = hashlib.sha256()
-    for package in ("duckdb", "numpy", "polars", "scipy"):
+    for package in ("duckdb", "numpy", "polars", "scikit-learn", "scipy"):
         key.update(f"{package} {importlib.metadata.version(package)}\n".encode())
     _add_files(key, DBT_PROJECT, {".sql", ".yml"})
     _add_files(key, CHECKOUT / "orchestration", {".py"})

@@ -149,8 +149,8 @@ def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
 
 def newest_day(published: Path) -> date | None:
     """The day that readers are shown; None while nothing is published."""
-    link = published / "current"
-    return date.fromisoformat(link.readlink().name[-DATE_LENGTH:]) if link.is_symlink() else None
+    newest = runs.published_run(published)
+    return date.fromisoformat(newest[-DATE_LENGTH:]) if newest else None
 
 
 def check_ascending(published: Path, as_of: date) -> None:

@@ -44,6 +44,7 @@ class Run:
         code_fingerprint: of the code that it ran.
         timezone: the reporting time zone.
         as_of: the day that the marts describe.
+        load: number of the last load of raw files; None: there was none.
         from_date: first day of the range that it was asked to restate.
         restated_days: days on which daily marts may be other than before; None: everything was
             built anew.
@@ -55,19 +56,26 @@ class Run:
     code_fingerprint: str
     timezone: str
     as_of: date
+    load: int | None = None
     from_date: date | None = None
     restated_days: tuple[date, ...] | None = None
     changed_from: date | None = None
 
 
+def published_run(published: Path) -> str:
+    """The run whose version readers see, which has its name; empty while nothing is published."""
+    link = published / "current"
+    return link.readlink().name if link.is_symlink() else ""
+
+
 def forget_unpublished(work: duckdb.DuckDBPyConnection, published: Path) -> None:
     """Takes back what was recorded of runs after the published one: their publication failed."""
-    current = published / "current"
-    if not current.is_symlink():
+    newest = published_run(published)
+    if not newest:
         return
     for table in ("runs", "restatements", "dial_changes"):
         with suppress(duckdb.CatalogException):
-            work.execute(f"delete from ops.{table} where run_id > ?", [current.readlink().name])
+            work.execute(f"delete from ops.{table} where run_id > ?", [newest])
 
 
 def known(work: duckdb.DuckDBPyConnection) -> list[str]:
@@ -133,7 +141,7 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
         "select load_count, freshest_received_at, as_of_date"
         " from ops.runs order by run_id desc limit 1"
     ).fetchall()
-    load_count, freshest, previous_date = known[0] if known else (None, None, None)
+    known_load, freshest, previous_date = known[0] if known else (None, None, None)
     work.execute(
         """
         insert into ops.runs by name
@@ -145,18 +153,16 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
             select load_id, received_at from staging.stg_groups
         ),
         told as (
-            select
-                max(load_id) as load_count,
-                max(received_at) as freshest_received_at
+            select max(received_at) as freshest_received_at
             from staged
-            where load_id is null or load_id > coalesce($load_count::bigint, -1)
+            where load_id is null or load_id > coalesce($known_load::bigint, -1)
         )
         select
             $run_id as run_id,
             $dial_fingerprint as dial_fingerprint,
             $code_fingerprint as code_fingerprint,
             $timezone as reporting_timezone,
-            greatest(load_count, $load_count) as load_count,
+            $load as load_count,
             greatest(freshest_received_at, $freshest) as freshest_received_at,
             $as_of as as_of_date,
             $from_date as from_date,
@@ -168,7 +174,7 @@ def record(work: duckdb.DuckDBPyConnection, run: Run) -> None:
         from told
         """,
         vars(run)
-        | {"load_count": load_count, "freshest": freshest, "previous_date": previous_date},
+        | {"known_load": known_load, "freshest": freshest, "previous_date": previous_date},
     )
 
 
@@ -212,7 +218,7 @@ def last_complete(
     """
     loaded = "select coalesce(sum(row_count), 0) from ops.landed_files where table_name = $table"
     told = {
-        "current": (published / "current").resolve().name,
+        "current": published_run(published),
         "code_fingerprint": code_fingerprint,
         "timezone": timezone,
     }

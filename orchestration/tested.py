@@ -19,12 +19,14 @@ class Built:
         dials: fingerprint of the dials that made them.
         load: number of the last load of raw files that they know.
         missing: steps that have not gone on from the models yet.
+        run: the version that they were published as, or that was about to be when somebody died.
     """
 
     as_of: str
     dials: str
     load: int
     missing: tuple[str, ...] = ()
+    run: str = ""
 
     def __str__(self) -> str:
         """The day, and what is missing."""
@@ -35,7 +37,7 @@ def read(mark: Path) -> Built | None:
     """What the mark says; None where there is none, or none that can be read."""
     try:
         told = json.loads(mark.read_text())
-        return Built(told["as_of"], told["dials"], told["load"], tuple(told["missing"]))
+        return Built(**told | {"missing": tuple(told["missing"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -59,6 +61,13 @@ def done(mark: Path, as_of: date, step: str) -> None:
     built = read(mark)
     if built and built.as_of == str(as_of) and (step != LAST or built.missing == (LAST,)):
         _write(mark, replace(built, missing=tuple(s for s in built.missing if s != step)))
+
+
+def publishing(mark: Path, run: str) -> None:
+    """Notes, before it is done, that what stands there is published as a version."""
+    built = read(mark)
+    if built:
+        _write(mark, replace(built, run=run))
 
 
 def _write(mark: Path, built: Built) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import tested
+from orchestration import runs, tested
 from orchestration.cli import _exit_code, _source
 from orchestration.project import CHECKOUT, Settings
 from orchestration.simulate import simulate
@@ -278,6 +278,32 @@ def test_marts_are_not_published_with_the_flags_of_another_day(
     assert f"the marts of {NEXT_DAY} without dbt_after_signals, flags, not of" in done.stderr
     tested.redo(copy / ".tested", date.fromisoformat(AS_OF), "flags")
     assert tested.read(copy / ".tested") is None
+
+
+def test_rows_of_a_run_that_died_before_its_publication_are_published_by_the_next(
+    warehouse: Path, raw: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    published, before = copy / "published", current(copy)
+    ((account,),) = ask(copy, "select min(account_id) from marts.event_usage_daily")
+    more = shutil.copytree(raw, tmp_path / "raw")
+    (more / "tracks" / "late.csv").write_text(
+        "id,event,timestamp,user_id,context_group_id\n"
+        f"late,Video Viewed,2026-01-20,late,{account}\n"
+    )
+    command = ("run", "--raw", more, "--warehouse", copy, "--as-of", AS_OF)
+    assert accountpulse(*command).returncode == 0
+    shutil.rmtree(published / current(copy))
+    (published / "current").unlink()
+    (published / "current").symlink_to(before)
+    with duckdb.connect(str(copy / "work.duckdb")) as work:
+        runs.forget_unpublished(work, published)
+
+    assert accountpulse(*command).returncode == 0
+    found = ask(copy, "select date::varchar from marts.event_usage_daily where user_id = 'late'")
+    assert found == [("2026-01-20",)]
+    done = materialize("published_marts", copy, more, tmp_path / "home", AS_OF)
+    assert f"{current(copy)} is these marts: to make them anew" in done.stderr
 
 
 def test_rows_that_came_in_since_the_models_are_not_published_as_known(

@@ -540,6 +540,33 @@ def test_a_run_that_dagster_launches_is_refused_the_same(place: Path, tmp_path: 
     assert [file for file in files(place) if not file[0].endswith(".writer.lock")] == kept
 
 
+def test_other_dials_are_not_taken_over_unseen_where_the_published_ones_cannot_be_read(
+    place: Path, tmp_path: Path
+) -> None:
+    warehouse = shutil.copytree(place / "warehouse", tmp_path / "warehouse", symlinks=True)
+    file = warehouse / "published" / "current" / "accountpulse.duckdb"
+    file.chmod(0o644)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("update reference.activation_steps set step_key = 'a,b'")
+    seeds = edited(place, tmp_path)
+    asked = ("check", "--raw", place / "raw", "--warehouse", warehouse)
+    assert accountpulse(*asked, seeds=place / "seeds").returncode == 0
+
+    refused = accountpulse(*asked, seeds=seeds)
+
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"{file}: cannot be read, so nobody knows which dials")
+    os.truncate(file, 1000)
+    asked = ("run", *asked[1:], "--as-of", NEXT_DAY)
+    assert accountpulse(*asked, seeds=seeds).stderr == refused.stderr
+    done = accountpulse(*asked, "--restate-dials", seeds=seeds)
+    assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(file), read_only=True) as connection:
+        newest = "select is_full_build from ops.runs order by run_id desc limit 1"
+        assert connection.execute(newest).fetchall() == [(True,)]
+
+
 def test_dated_rows_are_taken_over_and_leave_what_was_scored(place: Path) -> None:
     """The rows that a refusal proposes, and a new step; then, asked for, the edit itself."""
     daily = (

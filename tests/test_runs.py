@@ -42,9 +42,14 @@ def record(
 ) -> tuple[object, ...]:
     """Records a run; tells load_count, freshest_received_at and restated_from_date."""
     run_id = f"run-{number:05d}-{as_of}"
+    ((load,),) = work.execute("select max(load_id) from staging.stg_tracks").fetchall()
     runs.record(
         work,
-        runs.Run(run_id, "dials", code, timezone, as_of, from_date, changed_from=changed_from),
+        runs.Run(
+            *(run_id, "dials", code, timezone, as_of, load),
+            from_date=from_date,
+            changed_from=changed_from,
+        ),
     )
     (told,) = work.execute(
         "select load_count, strftime(freshest_received_at, '%Y-%m-%d %H:%M'), restated_from_date"

@@ -64,13 +64,13 @@ def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known 
     if not known or known.as_of > request.as_of:
         return None
     built = tested.read(settings.tested_mark)
-    if not built or built.missing:
-        return None
-    if (built.as_of, built.dials) != (str(known.as_of), known.dial_fingerprint):
+    if not built or built.missing or built.run != runs.published_run(settings.published):
         return None
     dials = load_dials(settings.seeds)
     if known.dial_fingerprint == dials.fingerprint:
         return known
+    if not dial_changes.published(settings):
+        return None
     changes = dial_changes.judged(settings, dials, restate=True)
     return known if dial_changes.can_go_on(changes, dials) else None
 

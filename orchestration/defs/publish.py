@@ -29,11 +29,12 @@ def _published_keys() -> list[dg.AssetKey]:
     return sorted(key for key in keys if key.path[0] in SCHEMAS)
 
 
-def _check_tested(mark: Path, as_of: date, dials: str, load: int) -> None:
-    """What is about to be published was built of what is there now, and passed its tests.
+def _check_tested(mark: Path, published: str, as_of: date, dials: str, load: int) -> None:
+    """What is about to be published was built of what is there now, passed its tests, and is new.
 
     Args:
         mark: see `tested`.
+        published: name of the version that readers see.
         as_of: the day of the partition.
         dials: their fingerprint now.
         load: number of the last load of raw files.
@@ -51,6 +52,11 @@ def _check_tested(mark: Path, as_of: date, dials: str, load: int) -> None:
         raise RunError(
             f"built and tested are the marts of {built} before raw rows or dials came in:"
             " materialise all assets of the partition, or launch daily_refresh"
+        )
+    if published and built.run == published:
+        raise RunError(
+            f"{published} is these marts: to make them anew, materialise all assets of the"
+            " partition, or launch daily_refresh"
         )
 
 
@@ -88,7 +94,10 @@ def published_marts(
         connection = warehouse.connect()
         try:
             load = landing.last_load(connection)
-            _check_tested(settings.tested_mark, request.as_of, dials.fingerprint, load)
+            _check_tested(
+                *(settings.tested_mark, runs.published_run(settings.published)),
+                *(request.as_of, dials.fingerprint, load),
+            )
             name = run_name(settings.published, runs.known(connection), request.as_of)
             runs.forget_unpublished(connection, settings.published)
             restated_days = runs.restated_days(connection)
@@ -111,12 +120,14 @@ def published_marts(
                     code_fingerprint=code_fingerprint(),
                     timezone=settings.timezone,
                     as_of=request.as_of,
+                    load=load or None,
                     from_date=request.from_date,
                     restated_days=restated_days,
                     changed_from=first_restated,
                 ),
             )
             dial_changes.record(connection, name, request.as_of, changes)
+            tested.publishing(settings.tested_mark, name)
             version = publish(
                 *(connection, settings.published, name),
                 changed_days=runs.changed_days(connection),
