@@ -117,7 +117,7 @@ def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: s
         sorted(gone),
         [
             *map(str, erasure.landing_files(settings, done)),
-            *erasure.dial_lines(settings, name),
+            *erasure.dial_lines(settings, {name, *done.names}),
         ],
     )
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+from orchestration import suppression
 from orchestration.dials import FILES, DialRow, Dials
 from orchestration.errors import InputError, RunError
 from orchestration.runs import prepare_table, published_run
@@ -53,6 +54,21 @@ FREE_TO_ADD = frozenset(("tracked_events", "score_models"))
 TIMEZONE = "reporting_timezone"
 
 ONE_DAY = timedelta(days=1)
+
+WITHOUT_NAMES = """
+    select * replace (
+        if(file_name = 'exclusions', split_part(dial_key, ' ', 1), dial_key) as dial_key,
+        if(file_name = 'exclusions', null, row_before) as row_before,
+        if(file_name = 'exclusions', null, row_after) as row_after
+    )
+    from ops.dial_changes
+"""
+"""What is recorded, but for whom exclusions named: some of them may have been erased."""
+
+TEXT = (
+    "One row per dial row that a run found changed since the published run before it. Once somebody"
+    " was erased, exclusions are told without rows and by their entity alone."
+)
 
 COLUMNS = {
     "run_id": ("varchar not null", "The run that took the change over, as in ops.runs."),
@@ -490,19 +506,16 @@ def record(
         as_of: the last day that its marts describe.
         found: from `judged`.
     """
-    prepare_table(
-        work,
-        "dial_changes",
-        COLUMNS,
-        "One row per dial row that a run found changed since the published run before it.",
-    )
-    rows: list[list[Any]] = [
-        [
-            *(run_id, change.file, change.key, change.kind, change.before, change.after),
-            *(change.line, change.is_restatement, change.first, as_of),
-        ]
-        for change in found
-    ]
+    prepare_table(work, "dial_changes", COLUMNS, TEXT)
+    is_secret = suppression.read_salt(work) is not None
+    rows: list[list[Any]] = []
+    for change in found:
+        said = change.key, change.kind, change.before, change.after
+        if is_secret and change.file == "exclusions":
+            said = change.key.partition(" ")[0], change.kind, None, None
+        rows.append(
+            [run_id, change.file, *said, change.line, change.is_restatement, change.first, as_of]
+        )
     if rows:
         marks = ", ".join("?" * len(COLUMNS))
         work.executemany(

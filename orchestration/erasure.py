@@ -7,7 +7,7 @@ publishing marts, the landing files, which are the customer's own.
 
 import csv
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -50,6 +50,7 @@ class Erasure:
         load_ids: Loads whose files hold rows of the erased.
         last_load: The last load before the erasure; later ones left the erased out by themselves.
         mentions: Rows of others that name the erased in a text, by raw table; they stay.
+        names: Ids and e-mail addresses of the erased, as they were in the rows removed.
     """
 
     rows: Mapping[str, int]
@@ -58,6 +59,7 @@ class Erasure:
     load_ids: frozenset[int]
     last_load: int
     mentions: Mapping[str, int]
+    names: frozenset[str] = frozenset()
 
 
 def is_clean(connection: duckdb.DuckDBPyConnection, published: Path) -> bool:
@@ -136,15 +138,16 @@ def landing_files(settings: Settings, erasure: Erasure) -> list[Path]:
     return [path for path in files if path.exists()]
 
 
-def dial_lines(settings: Settings, name: str) -> list[str]:
+def dial_lines(settings: Settings, names: Iterable[str]) -> list[str]:
     """Lines of the exclusion dial that name somebody; the dials are published, and are yours."""
+    wanted = {name.strip().casefold() for name in names}
     path = settings.seeds / "exclusions.csv"
     with path.open(newline="", encoding="utf-8-sig") as content:
         reader = csv.reader(content)
         return [
             f"{path}:{reader.line_num}"
             for cells in reader
-            if name.strip() in (cell.strip() for cell in cells)
+            if wanted.intersection(cell.strip().casefold() for cell in cells)
         ]
 
 
@@ -202,7 +205,8 @@ def _rebuild(
         connection.execute(f"detach {REBUILT}")
     finally:
         suppression.forget(connection)
-    return Erasure(leaving, len(people), first, frozenset(loads), last_load, mentions)
+    names = frozenset((*told, *people))
+    return Erasure(leaving, len(people), first, frozenset(loads), last_load, mentions, names)
 
 
 def _raw_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
@@ -343,6 +347,8 @@ def _copy(connection: duckdb.DuckDBPyConnection, raw: Mapping[str, Rows]) -> Non
     for schema, table, _ in tables:
         rows = raw.get(table.lower()) if schema == "raw" else None
         kept = rows.without_erased() if rows else f"select * from {schema}.{identifier(table)}"
+        if (schema, table) == ("ops", "dial_changes"):
+            kept = dial_changes.WITHOUT_NAMES
         connection.execute(f"insert into {REBUILT}.{schema}.{identifier(table)} {kept}")
     if any(table == "landed_files" for _, table, _ in tables):
         connection.execute(f"use {REBUILT}")

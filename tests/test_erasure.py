@@ -57,6 +57,16 @@ def write(raw: Path, name: str, rows: Iterable[Row]) -> Path:
     return path
 
 
+TOLD = tuple(
+    f"ops.{table}"
+    for table in (
+        *("runs", "landed_files", "data_quality", "quarantined_events"),
+        *("restatements", "dial_changes"),
+    )
+)
+"""Tables of `ops` that keep what earlier runs said."""
+
+
 def track(row_id: str, hour: int, user: str = "", device: str = "", **more: str) -> Row:
     """An event at an hour of 2026."""
     at = (MIDNIGHT + timedelta(hours=hour)).isoformat()
@@ -583,12 +593,13 @@ def test_what_dagster_keeps_of_failed_runs_is_forgotten(
 def test_a_dial_that_names_the_person_is_told(here: Settings, tmp_path: Path) -> None:
     seeds = shutil.copytree(CHECKOUT / "seeds", tmp_path / "seeds")
     with (seeds / "exclusions.csv").open("a") as dial:
-        dial.write("user,user_id,ann,left\n")
+        dial.write("user,user_id,ann,left\nuser,email,Ann@x.example,left\n")
     lines = len((seeds / "exclusions.csv").read_text().splitlines())
     place = Settings.resolve(here.raw, here.warehouse, seeds)
 
-    assert erasure.dial_lines(place, "ann ") == [f"{seeds}/exclusions.csv:{lines}"]
-    assert erasure.dial_lines(place, "bob") == []
+    last = [f"{seeds}/exclusions.csv:{number}" for number in (lines - 1, lines)]
+    assert erasure.dial_lines(place, ["ann ", "ann@x.example"]) == last
+    assert erasure.dial_lines(place, ["bob"]) == []
 
 
 def person_files(raw: Path, person: str, mail: str, device: str) -> list[Path]:
@@ -632,14 +643,16 @@ def test_a_person_is_erased_from_every_file_of_the_warehouse_and_nobody_else_is_
     shutil.copytree(raw, others)
     files = person_files(raw, person, mail, device)
     places = ("--raw", raw, "--warehouse", warehouse)
-    for day in (AS_OF, NEXT_DAY):
-        done = accountpulse("run", *places, "--as-of", day)
+    for day, named in ((AS_OF, person), (NEXT_DAY, device)):
+        seeds = dials_that_name(named, tmp_path / day)
+        done = accountpulse("run", *places, "--as-of", day, ACCOUNTPULSE_SEEDS=seeds)
         assert done.returncode == 0, done.stderr
     before = current(warehouse)
     telling = tellers(warehouse, needles)
     for told in (
         "work.duckdb: raw.tracks.user_id",
         "work.duckdb: ops.quarantined_events.user_id",
+        "work.duckdb: ops.dial_changes.row_before",
         *(
             f"published/run-{run}/{file}"
             for run in (f"00001-{AS_OF}", f"00002-{NEXT_DAY}")
@@ -681,16 +694,7 @@ def test_a_person_is_erased_from_every_file_of_the_warehouse_and_nobody_else_is_
     control = tmp_path / "control"
     done = accountpulse("run", "--raw", others, "--warehouse", control, "--as-of", NEXT_DAY)
     assert done.returncode == 0, done.stderr
-    told = ("ops.runs", "ops.landed_files", "ops.data_quality", "ops.quarantined_events")
-    told += ("ops.restatements",)
-    assert different_tables(warehouse, control, *told) == []
-    # The days lost the rows of the person, and scores moved; of whom, nothing says.
-    restated = "select count(*) > 0 from ops.restatements where run_id = 'run-00003-{}'"
-    assert published(warehouse, restated.format(NEXT_DAY)) == [(True,)]
-    counted = f"select * from ops.data_quality where as_of_date = '{NEXT_DAY}'"
-    assert published(warehouse, counted) == published(control, counted)
-    set_aside = "select * exclude (load_id) from ops.quarantined_events order by all"
-    assert published(warehouse, set_aside) == published(control, set_aside)
+    check_others_are_as_if_alone(warehouse, control)
 
     shutil.copyfile(files[0], raw / "tracks_again.csv")
     done = accountpulse("run", *places, "--as-of", NEXT_DAY, "--full-refresh")
@@ -699,4 +703,26 @@ def test_a_person_is_erased_from_every_file_of_the_warehouse_and_nobody_else_is_
     assert "rows of erased people, in the files loaded so far" in done.stdout
     assert tellers(warehouse, needles) == set()
     assert holders(warehouse, needles) == set()
-    assert different_tables(warehouse, control, *told) == []
+    assert different_tables(warehouse, control, *TOLD) == []
+
+
+def dials_that_name(somebody: str, folder: Path) -> str:
+    """Dials with an exclusion that meets nobody, as it is no address."""
+    shutil.copytree(CHECKOUT / "seeds", folder)
+    with (folder / "exclusions.csv").open("a") as dial:
+        dial.write(f"user,email,{somebody},no such address\n")
+    return str(folder)
+
+
+def check_others_are_as_if_alone(warehouse: Path, control: Path) -> None:
+    """What is published is what it is without the person, and nothing says of whom."""
+    assert different_tables(warehouse, control, *TOLD) == []
+    deleted = f"run-00003-{NEXT_DAY}", "user", "deleted", None, None
+    changes = "select run_id, dial_key, change, row_before, row_after from ops.dial_changes"
+    assert deleted in published(warehouse, changes)
+    restated = "select count(*) > 0 from ops.restatements where run_id = 'run-00003-{}'"
+    assert published(warehouse, restated.format(NEXT_DAY)) == [(True,)]
+    counted = f"select * from ops.data_quality where as_of_date = '{NEXT_DAY}'"
+    assert published(warehouse, counted) == published(control, counted)
+    set_aside = "select * exclude (load_id) from ops.quarantined_events order by all"
+    assert published(warehouse, set_aside) == published(control, set_aside)
