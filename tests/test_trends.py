@@ -327,8 +327,18 @@ def test_the_fleet_is_everybody_of_the_model_with_a_baseline() -> None:
     assert frame.select("account_id", "baseline_ratio", "fleet_ratio", "relative_ratio").rows() == [
         ("half", 0.5, 0.5, 1.0),
         ("same", 1.0, 0.5, 2.0),
-        ("third", 0.333333, 0.5, 0.666666),
+        ("third", 0.333333, 0.5, 0.666667),
         ("young", None, 0.5, None),
+    ]
+
+
+def test_ratios_of_the_fleet_are_rounded_once_from_exact_values() -> None:
+    # 10/9 and 11/9 have the median 7/6; their rounded values would have 1.1666665.
+    pasts = {"less": [9] * 13 + [10] * 3, "more": [9] * 13 + [11] * 3}
+    frame = score_trends(entities(dict.fromkeys(pasts, 16)), weekly(pasts), KEYS, AS_OF)
+    assert frame.select("fleet_ratio", "relative_ratio").rows() == [
+        (1.166667, 0.952381),  # 20/21
+        (1.166667, 1.047619),  # 22/21
     ]
 
 

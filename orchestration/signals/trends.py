@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -562,8 +563,17 @@ def _robust_z(days: Ints, weeks_observed: Ints) -> Floats:
 def _against_the_fleet(rows: pl.DataFrame) -> pl.DataFrame:
     """Add what needs everybody: the fleet's ratio, the own one against it, and chance."""
     fleet = rows.with_columns(
-        fleet_ratio=pl.col("baseline_ratio").median().over("score_model"),
         dispersion=pl.col("burstiness").median().over("score_model"),
+        # points_now and points_baseline have no more than six places: these hold them exactly
+        now=(pl.col("points_now") * 1e6).round(),
+        past=pl.when(pl.col("baseline_ratio").is_not_null()).then(
+            (pl.col("points_baseline") * 1e6).round()
+        ),
+    )
+    fleet = fleet.join(_fleet_ratios(fleet), on="score_model", how="left", maintain_order="left")
+    now, past, above, below = (
+        fleet[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for name in ("now", "past", "above", "below")
     )
     measured = Levels(
         weeks_observed=fleet["weeks_observed"].to_numpy(),
@@ -576,12 +586,24 @@ def _against_the_fleet(rows: pl.DataFrame) -> pl.DataFrame:
     chance = change_p_values(measured, fleet["dispersion"].fill_null(MIN_DISPERSION).to_numpy())
     rounded = pl.Series(rounded_ratio(chance, 1)).fill_nan(None)
     return fleet.with_columns(
-        fleet_ratio=pl.col("fleet_ratio").round(6, mode="half_away_from_zero"),
-        relative_ratio=pl.when(pl.col("fleet_ratio") > 0)
-        .then(pl.col("baseline_ratio") / pl.col("fleet_ratio"))
-        .round(6, mode="half_away_from_zero"),
+        fleet_ratio=pl.Series(rounded_ratio(above, below)).fill_nan(None),
+        relative_ratio=pl.Series(rounded_ratio(now * below, past * above)).fill_nan(None),
         change_p_value=rounded,
     )
+
+
+def _fleet_ratios(rows: pl.DataFrame) -> pl.DataFrame:
+    """By score model the median of now / past as a fraction in lowest terms: above / below."""
+    found = []
+    measured = rows.filter(pl.col("past").is_not_null())
+    for (model,), entities in measured.group_by("score_model"):
+        ratios = entities.select("now", "past").sort(pl.col("now") / pl.col("past"))
+        middle = ratios[[(ratios.height - 1) // 2, ratios.height // 2]].rows()
+        low, high = (Fraction(int(now), int(past)) for now, past in middle)
+        median = (low + high) / 2
+        found.append((model, float(median.numerator), float(median.denominator)))
+    schema = {"score_model": pl.String, "above": pl.Float64, "below": pl.Float64}
+    return pl.DataFrame(found, schema=schema, orient="row")
 
 
 def _sentence() -> pl.Expr:
