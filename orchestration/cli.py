@@ -27,13 +27,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-FOLDER = click.Path(path_type=Path)
+class Folder(click.Path):
+    """A folder; nothing at all, as of a shell variable that is not set, is none."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> "str | bytes | os.PathLike[str]":
+        """The path, or a usage error."""
+        if not str(value):
+            self.fail("is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = Folder(path_type=Path)
 RAW = click.option("--raw", type=FOLDER, metavar="DIR", help="Landing folder of raw files.")
 WAREHOUSE = click.option("--warehouse", type=FOLDER, metavar="DIR", help="Folder of the warehouse.")
 
 DEMO = CHECKOUT / "data" / "demo"
 DEMO_MARK = ".accountpulse-demo"
 SEED = 7
+FIRST_DAY = date(2000, 1, 1)
+"""Times before it are bad timestamps."""
 
 
 class Day(click.ParamType[date]):
@@ -274,6 +291,7 @@ def _run(
     dbt_process.start(settings)  # first, so that it loads dbt beside all that follows
     from orchestration.dial_changes import judged
     from orchestration.dials import load_dials
+    from orchestration.erasure import remove_unfinished
     from orchestration.publish import check_ascending
 
     begun = time.monotonic()
@@ -284,6 +302,7 @@ def _run(
     judged(settings, load_dials(settings.seeds), restate=restate_dials)
     with _writing(settings):
         as_of = _as_of(settings, asked)  # midnight may have passed
+        remove_unfinished(settings)
         check_ascending(settings.published, as_of)
         dials = load_dials(settings.seeds)
         if not full_refresh and not from_date and _is_published(settings, as_of, dials.fingerprint):
@@ -299,7 +318,8 @@ def _run(
 
     from orchestration import report
 
-    report.print_summary(settings, time.monotonic() - begun)
+    with suppress(BrokenPipeError):  # it is published, whoever still reads
+        report.print_summary(settings, time.monotonic() - begun)
 
 
 @contextmanager
@@ -387,6 +407,8 @@ def _as_of(settings: Settings, asked: date | None) -> date:
         InputError: the day is not over yet.
     """
     yesterday = settings.yesterday()
+    if asked and asked < FIRST_DAY:
+        raise InputError(f"--as-of {asked}: times before {FIRST_DAY} are none; give a later day")
     if asked and asked > yesterday:
         raise InputError(
             f"--as-of {asked}: this day is not over in {settings.timezone};"
@@ -405,15 +427,28 @@ def main() -> None:
     code = 1
 
     def leave() -> None:
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):  # one may be closed
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
 
     gc.disable()
     atexit.register(leave)  # the first one to be registered is the last one to be called
-    code = _exit_code(lambda: cli.main(prog_name="accountpulse", standalone_mode=False))
+    code = _exit_code(_answer)
     sys.exit(code)
+
+
+def _answer() -> None:
+    """Does what the arguments say.
+
+    Raises:
+        InputError: one of them has bytes that are no text.
+    """
+    for argument in sys.argv[1:]:
+        told = os.fsencode(argument).decode(errors="replace")
+        if told != argument:
+            raise InputError(f"{told}: is not UTF-8, as names and ids are to be")
+    cli.main(prog_name="accountpulse", standalone_mode=False)
 
 
 def _exit_code(command: "Callable[[], object]") -> int:
@@ -436,21 +471,26 @@ def _exit_code(command: "Callable[[], object]") -> int:
     except OSError as error:
         lines, code = [f"{error.filename or 'input/output'}: {error.strerror or error}"], 1
     except Exception as error:
-        storage = _storage_trouble(error)
-        if not storage:
+        told = _of_files(error)
+        if not told:
             raise
-        lines, code = [f"files could not be written or read: {storage}; is the disk full?"], 1
+        lines, code = [told], 1
     for line in lines:
         click.echo(line, err=True)
     return code
 
 
-def _storage_trouble(error: BaseException | None) -> str | None:
-    """What was said of the disk, if that is what is behind an error: anything else is a defect."""
+def _of_files(error: BaseException | None) -> str | None:
+    """What to say of files that are behind an error, if some are: anything else is a defect."""
     while error:
         said = str(error).partition("\n")[0]
         if re.search(r"disk I/O|(disk|database) .*full|No space left|readonly|Read-only", said):
-            return said
+            return f"files could not be written or read: {said}; is the disk full?"
+        if re.search(r"sqlite3\.DatabaseError\).*(not a database|malformed)", said):
+            return (
+                "Dagster's records are damaged; no mart depends on them: delete the folder .dagster"
+                f" of the warehouse, or what DAGSTER_HOME names ({said})"
+            )
         error = error.__cause__ or error.__context__
     return None
 

@@ -151,17 +151,16 @@ def published(settings: "Settings") -> Published | None:
     """
     import duckdb  # noqa: PLC0415 - a light command does not pay for it
 
-    path = settings.published_db
-    if not path.exists():
+    run = published_run(settings.published)
+    if not settings.published_db.exists():
         return None
-    path = path.resolve()
     try:
-        return _published(path)
+        return _published(settings.published_db.resolve(), run)
     except (duckdb.Error, ValidationError):
         return None  # the next run publishes a whole one, by the rules of today
 
 
-def _published(path: Path) -> Published:
+def _published(path: Path, run: str) -> Published:
     import duckdb  # noqa: PLC0415 - a light command does not pay for it
 
     with closing(duckdb.connect(str(path), read_only=True)) as connection:
@@ -173,7 +172,7 @@ def _published(path: Path) -> Published:
                 (select min(first_seen_date) from marts.accounts),
                 (select max(as_of_date) from ops.runs)
             """,
-            [path.parent.name],
+            [run],
         ).fetchall()
     dials = Dials(seeds=path, **rows)  # type: ignore[arg-type]  # each file has its own row type
     return Published(dials, timezone, oldest or newest, newest)

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
@@ -46,12 +46,16 @@ __all__ = [
     "LandingResult",
     "RawFile",
     "TableLanding",
+    "check_nothing_is_lost",
     "inspect",
     "last_load",
     "load",
     "prepare_ledger",
     "raw_tables",
 ]
+
+NDJSON_FILE = re.compile(r"\.(ndjson|jsonl)$", re.IGNORECASE)
+"""Without a byte it is right, and has no rows; a CSV file has at least its header."""
 
 _OTHER_DATA = re.compile(
     r"\.((json|tsv|avro|orc|xlsx?)(\.gz)?|parquet\.gz|zip|tar|tgz|zst|bz2|xz|lz4|snappy)$",
@@ -162,6 +166,39 @@ def inspect(
     return LandingPlan(
         tuple(described), tuple(touched), tuple(rewritten), len(found) - len(new), tables
     )
+
+
+def check_nothing_is_lost(plan: LandingPlan, published: Path) -> None:
+    """Where the raw tables are gone, the files they came from are there to be loaded again.
+
+    Args:
+        plan: What a load would do.
+        published: The DuckDB file of the newest version; may not be there.
+
+    Raises:
+        InputError: Some are not, or rows of erased people would come in again.
+    """
+    if plan.tables or not published.exists():
+        return
+    try:
+        with closing(duckdb.connect(str(published), read_only=True)) as connection:
+            known = connection.execute(
+                "select table_name, file_name, suppressed_count from ops.landed_files"
+                " where row_count + coalesce(suppressed_count, 0) > 0 order by all"
+            ).fetchall()
+    except duckdb.Error:
+        return
+    here = {(file.table, file.name) for file in plan.files}
+    gone = [name for table, name, _ in known if (table, name) not in here]
+    problems = []
+    if gone:
+        others = f" and {len(gone) - 1:,} more" if gone[1:] else ""
+        problems.append(f"rows of {gone[0]}{others} would be lost: the landing folder lacks them")
+    if any(suppressed for *_, suppressed in known):
+        problems.append("the erased would come back until they are erased again")
+    if problems:
+        problems.append("put it back, or --full-refresh makes everything of what is there")
+        raise InputError([f"the work file is gone: {problem}" for problem in problems])
 
 
 def load(
@@ -394,6 +431,8 @@ def _find_files(raw: Path, problems: list[str]) -> list[RawFile]:
             if not S_ISREG(stat.st_mode):
                 problems.append(f"{file}: is no file but a pipe, a socket or a device")
                 continue
+            if not stat.st_size and NDJSON_FILE.search(file.name):
+                continue  # no rows, or not yet
             place = file.relative_to(raw).as_posix()
             found.append(RawFile(table, place, file, stat.st_size, stat.st_mtime_ns))
     return sorted(found, key=lambda file: (list(LAYOUT).index(file.table), file.name))
@@ -453,7 +492,7 @@ def _changed(
             change = "the same size, other content"
         changed[file] = (
             f"{file.path}: has changed since it was loaded ({change}); restore it, and bring new "
-            "rows in a new file"
+            "rows in a new file, or rename it: rows with known ids count once"
         )
     return touched, changed
 

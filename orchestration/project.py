@@ -82,6 +82,8 @@ class Settings:
             problems.append(f"{asked}: no such folder of raw data")
         if not seeds.is_dir():
             problems.append(f"{seeds}: no such folder of dials")
+        if warehouse.exists() and not warehouse.is_dir():
+            problems.append(f"{warehouse}: is a file, not the folder of a warehouse")
         name = os.environ.get("ACCOUNTPULSE_REPORTING_TIMEZONE") or str(
             dbt_project_file()["vars"]["reporting_timezone"]
         )
@@ -163,11 +165,20 @@ class Settings:
 
         Raises:
             RunError: it is damaged.
-            duckdb.IOException: it cannot be opened, most likely because somebody writes it.
+            duckdb.IOException: it cannot be opened, most likely because another program has it
+                open; it may soon be closed.
         """
+        import duckdb  # noqa: PLC0415 - a light command does not pay for it
+
         self.warehouse.mkdir(parents=True, exist_ok=True)
         config = {"memory_limit": self.memory_limit, "temp_directory": f"{self.work_db}.tmp"}
-        connection = self._opened(self.work_db, config=config)
+        try:
+            connection = self._opened(self.work_db, config=config)
+        except duckdb.IOException as error:
+            why = str(error).splitlines()[0]
+            raise duckdb.IOException(
+                f"{self.work_db} cannot be written: close what else has it open ({why})"
+            ) from error
         connection.execute("set TimeZone = 'UTC'")
         return connection
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shlex
 import shutil
 import sys
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from orchestration.execution import Progress as Happening
 
 ROWS_SHOWN = 100
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal obeys, but for tabs and line ends."""
 
 
 def open_published(path: Path) -> duckdb.DuckDBPyConnection:
@@ -197,8 +200,13 @@ def _table(
     for name, is_number in zip(columns, numeric, strict=True):
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+        table.add_row(*(Text("" if value is None else _visible(str(value))) for value in row))
     return table
+
+
+def _visible(text: str) -> str:
+    """A value without what a terminal would obey."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _finite(value: object) -> object:
@@ -211,10 +219,18 @@ def _plain(value: object) -> float | str:
     return float(value) if isinstance(value, Decimal) else str(value)
 
 
+class _Patient(Console):
+    """A console that goes on without its reader: `accountpulse run | head` is a whole run."""
+
+    def on_broken_pipe(self) -> None:
+        """Nothing more is printed."""
+        self.quiet = True
+
+
 def _console() -> Console:
-    console = Console(highlight=False)
+    console = _Patient(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=200)
+        console = _Patient(highlight=False, width=200)
     return console
 
 
@@ -338,7 +354,7 @@ def print_summary(settings: Settings, seconds: float) -> None:
             select
                 case when any_value(newest.is_full_build) then 'everything was built anew; ' else ''
                 end || case
-                    when count(days.run_id) = 0 then 'no day before'
+                    when count(days.run_id) = 0 then 'no earlier day'
                     else format(
                         '{} days from {} on: {:,} rows, scores by at most {}',
                         count(*), min(restated_date),

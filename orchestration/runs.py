@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.errors import InputError
 from orchestration.sql import literal
 
 RAW_TABLES = ("tracks", "identifies", "groups")
@@ -63,8 +64,17 @@ class Run:
 
 
 def published_run(published: Path) -> str:
-    """The run whose version readers see, which has its name; empty while nothing is published."""
+    """The run whose version readers see, which has its name; empty while nothing is published.
+
+    Raises:
+        InputError: a folder stands where the link to it should be.
+    """
     link = published / "current"
+    if link.exists() and not link.is_symlink():
+        raise InputError(
+            f"{link}: is no link to a version, as after a copy that follows links: remove it, and"
+            " the next run publishes anew"
+        )
     return link.readlink().name if link.is_symlink() else ""
 
 

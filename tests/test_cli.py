@@ -292,9 +292,24 @@ def test_rows_of_a_run_that_died_before_its_publication_are_published_by_the_nex
         f"late,Video Viewed,2026-01-20,late,{account}\n"
     )
     command = ("run", "--raw", more, "--warehouse", copy, "--as-of", AS_OF)
-    assert accountpulse(*command).returncode == 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestration.cli", *map(str, command)],
+        env=environment(),
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+    ) as unread:
+        assert unread.stdout
+        unread.stdout.readline()
+        unread.stdout.close()
+    assert unread.returncode == 0
+    assert current(copy) != before
     shutil.rmtree(published / current(copy))
     (published / "current").unlink()
+    shutil.copytree(published / before, published / "current")
+    refused = accountpulse(*command)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"{published / 'current'}: is no link to a version")
+    shutil.rmtree(published / "current")
     (published / "current").symlink_to(before)
     with duckdb.connect(str(copy / "work.duckdb")) as work:
         runs.forget_unpublished(work, published)
@@ -699,6 +714,10 @@ def test_raw_rows_come_from_the_work_file_where_there_is_no_landing_folder(
         (["--raw", "/no/such/folder"], r"/no/such/folder: no such folder of raw data"),
         (["--as-of", "2025-01-01"], r"no rows on or before 2025-01-01; the first one is of 20"),
         (["--memory-limit", "lots"], "'lots' is not a size such as 3GB"),
+        (["--as-of", "1999-12-31"], "--as-of 1999-12-31: times before 2000-01-01 are none"),
+        (["--raw", ""], "Invalid value for '--raw': is empty"),
+        (["--warehouse", __file__], "test_cli.py: is a file, not the folder of a warehouse"),
+        (["--raw", "w\udce9"], "w\ufffd: is not UTF-8, as names and ids are to be"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
@@ -771,9 +790,13 @@ def test_a_warehouse_that_cannot_be_written_is_told_in_one_line(raw: Path, tmp_p
     assert str(tmp_path / "file") in line
 
 
-def test_only_trouble_with_the_disk_is_told_as_such() -> None:
+def test_only_trouble_with_the_disk_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
     """A defect keeps its traceback, also where a file was looked for on the way."""
     assert _exit_code(lambda: fail(sqlite3.OperationalError("disk I/O error"))) == 1
+    assert "is the disk full?" in capsys.readouterr().err
+    records = "(sqlite3.DatabaseError) file is not a database"
+    assert _exit_code(lambda: fail(ValueError(records))) == 1
+    assert "Dagster's records are damaged" in capsys.readouterr().err
     with pytest.raises(KeyError):
         _exit_code(lambda: fail(FileNotFoundError("no such file")))
 

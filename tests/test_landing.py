@@ -450,6 +450,62 @@ def test_known_files_may_go_away_or_be_touched(
     assert len(rows(warehouse, "id")) == 2
 
 
+def test_an_ndjson_file_without_a_byte_may_be_filled_later(
+    raw: Path, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    write_csv(raw / "tracks_1.csv", *TRACKS_CSV.splitlines())
+    later = raw / "groups.ndjson"
+    later.touch()
+    land(raw, warehouse)
+    assert inspect(raw, warehouse).files == ()
+
+    write_ndjson(later, *GROUPS)
+    land(raw, warehouse)
+    assert rows(warehouse, "id", "groups") == [("g1",), ("g2",)]
+
+
+@pytest.mark.parametrize(
+    ("suppressed", "kept", "told"),
+    [
+        (0, ["tracks_1.csv", "tracks_2.csv"], []),
+        (0, ["tracks_2.csv"], ["rows of tracks_1.csv would be lost: the landing folder lacks"]),
+        (0, [], ["rows of tracks_1.csv and 1 more would be lost: the landing folder lacks them"]),
+        (3, ["tracks_1.csv", "tracks_2.csv"], ["the erased would come back"]),
+    ],
+)
+def test_where_raw_rows_are_gone_what_they_came_from_must_be_there(
+    suppressed: int,
+    kept: list[str],
+    told: list[str],
+    raw: Path,
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    published = raw.parent / "published.duckdb"
+    with duckdb.connect(str(published)) as connection:
+        connection.execute("create schema ops")
+        connection.execute(
+            "create table ops.landed_files as from (values"
+            f" ('tracks', 'tracks_1.csv', 5, {suppressed}), ('tracks', 'tracks_2.csv', 5, null),"
+            " ('tracks', 'empty.csv', 0, 0)"
+            ") as files(table_name, file_name, row_count, suppressed_count)"
+        )
+    for name in [*kept, "tracks_new.csv"]:
+        write_csv(raw / name, *TRACKS_CSV.splitlines())
+    plan = inspect(raw, warehouse)
+    landing.check_nothing_is_lost(plan, raw.parent / "nothing was published")
+
+    problems = []
+    try:
+        landing.check_nothing_is_lost(plan, published)
+    except InputError as error:
+        problems = error.problems
+    assert len(problems) == (len(told) and len(told) + 1)
+    for line, part in zip(problems, told, strict=False):
+        assert line.startswith(f"the work file is gone: {part}")
+    land(raw, warehouse)
+    landing.check_nothing_is_lost(inspect(raw, warehouse), published)
+
+
 def test_a_known_file_with_other_content_stops_by_name(
     raw: Path, warehouse: duckdb.DuckDBPyConnection
 ) -> None:
@@ -467,11 +523,11 @@ def test_a_known_file_with_other_content_stops_by_name(
     assert caught.value.problems == [
         (
             f"{longer}: has changed since it was loaded (58 bytes then, 87 now); restore it, and "
-            "bring new rows in a new file"
+            "bring new rows in a new file, or rename it: rows with known ids count once"
         ),
         (
             f"{other}: has changed since it was loaded (the same size, other content); restore it, "
-            "and bring new rows in a new file"
+            "and bring new rows in a new file, or rename it: rows with known ids count once"
         ),
     ]
     assert len(rows(warehouse, "id")) == 2

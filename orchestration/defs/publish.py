@@ -94,10 +94,8 @@ def published_marts(
         connection = warehouse.connect()
         try:
             load = landing.last_load(connection)
-            _check_tested(
-                *(settings.tested_mark, runs.published_run(settings.published)),
-                *(request.as_of, dials.fingerprint, load),
-            )
+            published = runs.published_run(settings.published)
+            _check_tested(settings.tested_mark, published, request.as_of, dials.fingerprint, load)
             name = run_name(settings.published, runs.known(connection), request.as_of)
             runs.forget_unpublished(connection, settings.published)
             restated_days = runs.restated_days(connection)

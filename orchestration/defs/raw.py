@@ -124,6 +124,8 @@ def raw_tables(
     remove_unfinished(settings)
     with told_plainly(), closing(warehouse.connect()) as connection:
         plan = landing.inspect(settings.raw, connection, is_read_through=False)
+        if not Request.of(context, settings).full_refresh:
+            landing.check_nothing_is_lost(plan, settings.published_db)
         problems = check_traits(
             load_dials(settings.seeds), plan.columns("identifies"), plan.columns("groups")
         )
