@@ -274,7 +274,15 @@ def _simulate(
     from orchestration.simulate import simulate as generate
 
     begun = time.monotonic()
-    generate(out, accounts=accounts, days=days, events=events, until=until, seed=seed)
+    generate(
+        out,
+        accounts=accounts,
+        days=days,
+        events=events,
+        until=until,
+        seed=seed,
+        progress=lambda told: click.echo(f"  {told}"),
+    )
     click.echo(f"raw data of {accounts} accounts in {out} ({time.monotonic() - begun:.1f} s)")
 
 

@@ -7,7 +7,7 @@ none but those of erased people (`suppression`).
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -204,7 +204,6 @@ def check_nothing_is_lost(plan: LandingPlan, published: Path) -> None:
 def load(
     connection: duckdb.DuckDBPyConnection,
     plan: LandingPlan,
-    progress: Callable[[RawFile, int], None] | None = None,
 ) -> LandingResult:
     """Load the new files of a plan: all of them, or none.
 
@@ -216,7 +215,6 @@ def load(
     Args:
         connection: The warehouse, writable. Its session time zone is set to UTC.
         plan: What `inspect` found on this connection.
-        progress: Called after each file with the file and its number of rows.
 
     Returns:
         Files and rows by raw table.
@@ -248,8 +246,6 @@ def load(
             result.tables[file.table].files += 1
             result.tables[file.table].rows += loaded
             result.tables[file.table].suppressed += suppressed
-            if progress is not None:
-                progress(file, loaded)
         salt = suppression.read_salt(connection)
         if is_guarded and salt:
             suppression.remember(connection, salt)

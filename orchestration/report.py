@@ -417,7 +417,9 @@ def print_erasure(
         print(f"rebuilt: {settings.work_db}, and what is published with all its Parquet files")
     for table, count in done.mentions.items():
         if count:
-            print(f"raw.{table}: {count:,} rows of others name them in a text, and stay")
+            print(
+                f"raw.{table}: {count:,} rows of others or of nobody name them in a text, and stay"
+            )
     for place in places:
         print(f"{place}: still holds them; it is yours to delete or to rewrite without them")
 

@@ -558,10 +558,14 @@ def test_a_process_that_dies_between_files_leaves_nothing(raw: Path, tmp_path: P
     warehouse = tmp_path / "killed.duckdb"
     script = (
         "import os, sys, duckdb, pathlib\n"
-        "from orchestration.landing import inspect, load\n"
+        "from orchestration import landing\n"
+        "load_file = landing._load_file\n"
+        "def dying(connection, file, *further, **named):\n"
+        "    load_file(connection, file, *further, **named)\n"
+        "    return os._exit(9) if '2' in file.name else (1, 0)\n"
+        "landing._load_file = dying\n"
         "warehouse = duckdb.connect(sys.argv[1])\n"
-        "plan = inspect(pathlib.Path(sys.argv[2]), warehouse)\n"
-        "load(warehouse, plan, lambda file, rows: os._exit(9) if '2' in file.name else None)\n"
+        "landing.load(warehouse, landing.inspect(pathlib.Path(sys.argv[2]), warehouse))\n"
     )
 
     died = subprocess.run([sys.executable, "-c", script, str(warehouse), str(raw)], check=False)

@@ -138,8 +138,6 @@ class Fleet:
     lone_user_ids: list[str]
     identifies: list[dict[str, Any]]
     groups: list[dict[str, Any]]
-    identify_counts: dict[str, int] = field(default_factory=dict)
-    group_counts: dict[str, int] = field(default_factory=dict)
 
 
 class _Clock:
