@@ -196,10 +196,13 @@ def test_a_run_with_nothing_new_to_do_says_so_and_publishes_nothing(
     warehouse: Path, raw: Path
 ) -> None:
     before = current(warehouse)
+    left_by_an_erasure = warehouse / "work.duckdb.erasing"
+    left_by_an_erasure.touch()
 
     done = accountpulse("run", "--raw", raw, "--warehouse", warehouse, "--as-of", AS_OF)
 
     assert done.returncode == 0
+    assert not left_by_an_erasure.exists()
     assert f"nothing new: the marts describe {AS_OF} already" in done.stdout
     assert current(warehouse) == before
 
