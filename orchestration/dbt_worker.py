@@ -158,5 +158,11 @@ def _problems(result: dbtRunnerResult, settings: Settings) -> list[str]:
             what = str(outcome.message).split("\n  > in macro")[0].rstrip()
             if DAMAGED.search(what):
                 return [damaged(settings.work_db, what)]
+            if "Out of Memory Error" in what:
+                return [
+                    f"{node.resource_type} {node.name} needs more memory than"
+                    f" {settings.memory_limit}: give it some with --memory-limit or"
+                    " ACCOUNTPULSE_MEMORY_LIMIT"
+                ]
             problems.append(f"{node.resource_type} {node.name} failed: {what}")
     return problems or ["dbt stopped"]

@@ -734,6 +734,16 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert not (tmp_path / "warehouse" / "published").exists()
 
 
+def test_too_little_memory_is_told_in_one_line(raw: Path, tmp_path: Path) -> None:
+    done = accountpulse(
+        *("run", "--raw", raw, "--warehouse", tmp_path, "--as-of", AS_OF, "--memory-limit", "10MB")
+    )
+
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert re.search(r"needs more memory than 10MB: give it some with --memory-limit", line)
+
+
 @pytest.mark.parametrize("name", ["localtime", "posix/Europe/Berlin", "Mars/Olympus"])
 def test_a_time_zone_that_the_database_does_not_know_is_told_first(
     name: str, raw: Path, tmp_path: Path
