@@ -159,10 +159,8 @@ def _problems(result: dbtRunnerResult, settings: Settings) -> list[str]:
             if DAMAGED.search(what):
                 return [damaged(settings.work_db, what)]
             if "Out of Memory Error" in what:
-                return [
-                    f"{node.resource_type} {node.name} needs more memory than"
-                    f" {settings.memory_limit}: give it some with --memory-limit or"
-                    " ACCOUNTPULSE_MEMORY_LIMIT"
-                ]
+                more = "give it some with --memory-limit or ACCOUNTPULSE_MEMORY_LIMIT"
+                limit = settings.memory_limit
+                return [f"{node.resource_type} {node.name} needs more memory than {limit}: {more}"]
             problems.append(f"{node.resource_type} {node.name} failed: {what}")
     return problems or ["dbt stopped"]
