@@ -288,11 +288,15 @@ def test_rows_of_a_run_that_died_before_its_publication_are_published_by_the_nex
 ) -> None:
     copy = shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
     published, before = copy / "published", current(copy)
-    ((account,),) = ask(copy, "select min(account_id) from marts.event_usage_daily")
+    # One more event where there are some: no mart has another row by it.
+    ((account, user, day, count),) = ask(
+        copy,
+        "select account_id, user_id, date::varchar, event_count from marts.event_usage_daily"
+        " where event_key = 'video_viewed' and user_id is not null order by date, user_id limit 1",
+    )
     more = shutil.copytree(raw, tmp_path / "raw")
     (more / "tracks" / "late.csv").write_text(
-        "id,event,timestamp,user_id,context_group_id\n"
-        f"late,Video Viewed,2026-01-20,late,{account}\n"
+        f"id,event,timestamp,user_id,context_group_id\nlate,Video Viewed,{day},{user},{account}\n"
     )
     command = ("run", "--raw", more, "--warehouse", copy, "--as-of", AS_OF)
     with subprocess.Popen(
@@ -318,8 +322,9 @@ def test_rows_of_a_run_that_died_before_its_publication_are_published_by_the_nex
         runs.forget_unpublished(work, published)
 
     assert accountpulse(*command).returncode == 0
-    found = ask(copy, "select date::varchar from marts.event_usage_daily where user_id = 'late'")
-    assert found == [("2026-01-20",)]
+    counted = "select event_count from marts.event_usage_daily where event_key = 'video_viewed'"
+    found = ask(copy, f"{counted} and user_id = '{user}' and date = '{day}'")
+    assert found == [(int(str(count)) + 1,)]
     done = materialize("published_marts", copy, more, tmp_path / "home", AS_OF)
     assert f"{current(copy)} is these marts: to make them anew" in done.stderr
 
