@@ -340,6 +340,13 @@ def test_ratios_of_the_fleet_are_rounded_once_from_exact_values() -> None:
         (1.166667, 0.952381),  # 20/21
         (1.166667, 1.047619),  # 22/21
     ]
+    # 2/30,000 and 4/30,000 points a week, rounded 0.000067 and 0.000133
+    pasts = {name: [9] * 13 + [points, 0, 0] for name, points in (("less", 2e-4), ("more", 4e-4))}
+    frame = score_trends(entities(dict.fromkeys(pasts, 16)), weekly(pasts), KEYS, AS_OF)
+    assert frame.select("fleet_ratio", "relative_ratio").rows() == [
+        (0.000011, 0.666667),
+        (0.000011, 1.333333),
+    ]
 
 
 def test_chance_depends_on_how_bursty_the_fleet_is() -> None:

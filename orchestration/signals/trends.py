@@ -564,10 +564,10 @@ def _against_the_fleet(rows: pl.DataFrame) -> pl.DataFrame:
     """Add what needs everybody: the fleet's ratio, the own one against it, and chance."""
     fleet = rows.with_columns(
         dispersion=pl.col("burstiness").median().over("score_model"),
-        # points_now and points_baseline have no more than six places: these hold them exactly
-        now=(pl.col("points_now") * 1e6).round(),
+        # what points_now and points_baseline were before they were rounded, as whole numbers
+        now=(pl.col("points_now") * NOW_WEEKS * UNITS_PER_POINT).round() * 2,
         past=pl.when(pl.col("baseline_ratio").is_not_null()).then(
-            (pl.col("points_baseline") * 1e6).round()
+            (pl.col("points_baseline") * 2 * UNITS_PER_POINT).round() * NOW_WEEKS
         ),
     )
     fleet = fleet.join(_fleet_ratios(fleet), on="score_model", how="left", maintain_order="left")
