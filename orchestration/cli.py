@@ -21,7 +21,7 @@ import click
 
 from orchestration.errors import InputError, RunError
 from orchestration.lock import writer_lock
-from orchestration.project import CHECKOUT, Settings, code_fingerprint
+from orchestration.project import CHECKOUT, FIRST_DAY, Settings, code_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,8 +49,6 @@ WAREHOUSE = click.option("--warehouse", type=FOLDER, metavar="DIR", help="Folder
 DEMO = CHECKOUT / "data" / "demo"
 DEMO_MARK = ".accountpulse-demo"
 SEED = 7
-FIRST_DAY = date(2000, 1, 1)
-"""Times before it are bad timestamps."""
 
 
 class Day(click.ParamType[date]):
@@ -416,7 +414,9 @@ def _as_of(settings: Settings, asked: date | None) -> date:
     """
     yesterday = settings.yesterday()
     if asked and asked < FIRST_DAY:
-        raise InputError(f"--as-of {asked}: times before {FIRST_DAY} are none; give a later day")
+        raise InputError(
+            f"--as-of {asked}: times before {FIRST_DAY} are bad timestamps; give a later day"
+        )
     if asked and asked > yesterday:
         raise InputError(
             f"--as-of {asked}: this day is not over in {settings.timezone};"

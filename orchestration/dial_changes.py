@@ -204,7 +204,7 @@ def judged(settings: "Settings", dials: Dials, *, restate: bool) -> list[Change]
     """
     last = published(settings)
     if last is None:
-        if not restate and _are_others(settings, dials):
+        if not restate and _differ_from_published(settings, dials):
             raise InputError(
                 f"{settings.published_db}: cannot be read, so nobody knows which dials or time"
                 " zone became other; put them back as they were, or score all days anew by them:"
@@ -226,7 +226,7 @@ def judged(settings: "Settings", dials: Dials, *, restate: bool) -> list[Change]
     return found
 
 
-def _are_others(settings: "Settings", dials: Dials) -> bool:
+def _differ_from_published(settings: "Settings", dials: Dials) -> bool:
     """Whether dials or time zone are not those of the published run, as its record says."""
     import duckdb  # noqa: PLC0415 - a light command does not pay for it
 

@@ -201,10 +201,7 @@ def check_nothing_is_lost(plan: LandingPlan, published: Path) -> None:
         raise InputError([f"the work file is gone: {problem}" for problem in problems])
 
 
-def load(
-    connection: duckdb.DuckDBPyConnection,
-    plan: LandingPlan,
-) -> LandingResult:
+def load(connection: duckdb.DuckDBPyConnection, plan: LandingPlan) -> LandingResult:
     """Load the new files of a plan: all of them, or none.
 
     Rows and ledger are written in one transaction, so a process that dies at any moment leaves

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = CHECKOUT / "dbt_project"
+FIRST_DAY = date(2000, 1, 1)
+"""What happened before it has a bad timestamp."""
 
 SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)? ?([KMGT]i?B|%)", re.IGNORECASE)
 DAMAGED = re.compile("not a valid D|corrupt|not read enough bytes|checksum", re.IGNORECASE)

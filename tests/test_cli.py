@@ -326,7 +326,7 @@ def test_rows_of_a_run_that_died_before_its_publication_are_published_by_the_nex
     found = ask(copy, f"{counted} and user_id = '{user}' and date = '{day}'")
     assert found == [(int(str(count)) + 1,)]
     done = materialize("published_marts", copy, more, tmp_path / "home", AS_OF)
-    assert f"{current(copy)} is these marts: to make them anew" in done.stderr
+    assert f"these marts are published as {current(copy)}: to make them anew" in done.stderr
 
 
 def test_rows_that_came_in_since_the_models_are_not_published_as_known(
@@ -722,7 +722,10 @@ def test_raw_rows_come_from_the_work_file_where_there_is_no_landing_folder(
         (["--raw", "/no/such/folder"], r"/no/such/folder: no such folder of raw data"),
         (["--as-of", "2025-01-01"], r"no rows on or before 2025-01-01; the first one is of 20"),
         (["--memory-limit", "lots"], "'lots' is not a size such as 3GB"),
-        (["--as-of", "1999-12-31"], "--as-of 1999-12-31: times before 2000-01-01 are none"),
+        (
+            ["--as-of", "1999-12-31"],
+            "--as-of 1999-12-31: times before 2000-01-01 are bad timestamps",
+        ),
         (["--raw", ""], "Invalid value for '--raw': is empty"),
         (["--warehouse", __file__], "test_cli.py: is a file, not the folder of a warehouse"),
         (["--raw", "w\udce9"], "w\ufffd: is not UTF-8, as names and ids are to be"),

@@ -57,12 +57,13 @@ def write(raw: Path, name: str, rows: Iterable[Row]) -> Path:
     return path
 
 
-TOLD = tuple(
-    f"ops.{table}"
-    for table in (
-        *("runs", "landed_files", "data_quality", "quarantined_events"),
-        *("restatements", "dial_changes"),
-    )
+TOLD = (
+    "ops.runs",
+    "ops.landed_files",
+    "ops.data_quality",
+    "ops.quarantined_events",
+    "ops.restatements",
+    "ops.dial_changes",
 )
 """Tables of `ops` that keep what earlier runs said."""
 

@@ -12,11 +12,11 @@ from orchestration.defs.resources import OWNERS, Request, Warehouse, told_plainl
 from orchestration.defs.signals import SIGNALS
 from orchestration.dials import load_dials
 from orchestration.errors import RunError
-from orchestration.project import Settings, code_fingerprint
+from orchestration.project import FIRST_DAY, Settings, code_fingerprint
 from orchestration.publish import SCHEMAS, publish, run_name
 
 CALENDAR = dg.DailyPartitionsDefinition(
-    start_date="2000-01-01", timezone=Settings.resolve().timezone
+    start_date=FIRST_DAY.isoformat(), timezone=Settings.resolve().timezone
 )
 
 
@@ -55,8 +55,8 @@ def _check_tested(mark: Path, published: str, as_of: date, dials: str, load: int
         )
     if published and built.run == published:
         raise RunError(
-            f"{published} is these marts: to make them anew, materialise all assets of the"
-            " partition, or launch daily_refresh"
+            f"these marts are published as {published}: to make them anew, materialise all assets"
+            " of the partition, or launch daily_refresh"
         )
 
 
