@@ -474,8 +474,9 @@ def _instant(name: str, type_id: str) -> str:
 
 def instant_of_text(text: str) -> str:
     """Text as a UTC timestamp: the macro `text_timestamp` says the same to dbt."""
-    # Some sources put a blank before the offset, or write a small z.
+    # Some sources put a blank before the offset, or write t and z small.
     tidy = f"regexp_replace({trimmed(text)}, '\\s+([+-][0-9]{{2}}|[zZ]$)', '\\1')"
+    tidy = f"regexp_replace({tidy}, '^([0-9-]+)t', '\\1T')"
     tidy = f"regexp_replace({tidy}, 'z$', 'Z')"
     instant = f"coalesce(try_cast({text} as timestamptz), try_cast({tidy} as timestamptz))"
     return f"{instant} at time zone 'UTC'"

@@ -432,9 +432,12 @@ def test_views_of_raw_rows_with_times_and_numbers_as_text_give_the_same_marts(
                 " and table_name = ? and data_type = 'TIMESTAMP'",
                 [table],
             ).fetchall()
+            spelled = "interval 2 hour, '%Y-%m-%d %H:%M:%S.%f +02:00'"
+            if table == "groups":
+                spelled = "interval 0 hour, '%Y-%m-%dt%H:%M:%S.%fz'"
             as_text = [
                 f"""case when "{time}" is not null then
-                strftime("{time}" + interval 2 hour, '%Y-%m-%d %H:%M:%S.%f') || ' +02:00'
+                strftime("{time}" + {spelled})
                 end as "{time}" """
                 for (time,) in times
             ]
@@ -866,6 +869,15 @@ def test_a_query_prints_a_table_csv_or_json(warehouse: Path) -> None:
     assert json.loads(rows.stdout) == [
         {"name": "a|b", "points": 1.5, "nothing": None, "day": "2026-01-31"}
     ]
+
+
+def test_a_table_shows_what_a_terminal_would_obey(warehouse: Path) -> None:
+    sql = "select 'a' || chr(27) || '[2Jb' || chr(155) || chr(7) as name"
+
+    table = accountpulse("query", sql, "--warehouse", warehouse)
+
+    assert r"a\x1b[2Jb\x9b\x07" in table.stdout
+    assert not set("\x1b\x9b\x07") & set(table.stdout)
 
 
 def test_json_has_no_infinite_number_and_loses_no_column(warehouse: Path) -> None:

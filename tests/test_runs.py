@@ -37,12 +37,14 @@ def record(
     *,
     code: str = "code",
     timezone: str = "UTC",
+    load: int | None = None,
     from_date: date | None = None,
     changed_from: date | None = None,
 ) -> tuple[object, ...]:
-    """Records a run; tells load_count, freshest_received_at and restated_from_date."""
+    """Records a run after a load; tells load_count, freshest_received_at, restated_from_date."""
     run_id = f"run-{number:05d}-{as_of}"
-    ((load,),) = work.execute("select max(load_id) from staging.stg_tracks").fetchall()
+    if load is None:  # the last that brought rows
+        ((load,),) = work.execute("select max(load_id) from staging.stg_tracks").fetchall()
     runs.record(
         work,
         runs.Run(
@@ -128,6 +130,14 @@ def test_of_rows_that_came_by_a_load_only_new_ones_are_read(
     )
 
     assert record(work, 2) == (2, "2026-03-10 00:00", None)
+
+
+def test_the_last_load_is_known_also_where_it_brought_no_row(
+    work: duckdb.DuckDBPyConnection,
+) -> None:
+    add(work, 1, "2026-03-09 12:00", "2026-03-01 12:00")
+
+    assert record(work, 1, load=2) == (2, "2026-03-09 12:00", None)
 
 
 def test_a_run_can_build_on_the_one_before_by_the_same_code_and_time_zone(

@@ -144,6 +144,20 @@ def test_without_a_number_an_account_has_18_and_a_half_events_a_day(tmp_path: Pa
     assert result.rows["tracks"] == pytest.approx(30 * 40 * 18.5, rel=0.02)
 
 
+def test_it_tells_how_far_it_is(tmp_path: Path) -> None:
+    told: list[str] = []
+    size = {"accounts": 10, "days": 40, "events": 3_000}
+    simulate(tmp_path / "raw", **size, until=UNTIL, progress=told.append)
+
+    counts = [
+        int(line.split(": ")[1].split(" of about ")[0].replace(",", ""))
+        for line in told
+        if " of about 3,000 events" in line
+    ]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+
+
 def contents(out: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()

@@ -1,5 +1,6 @@
 """The wiring, pinned: which assets there are, what stands on what, what runs when."""
 
+import importlib.metadata
 import multiprocessing
 import os
 import shutil
@@ -88,6 +89,19 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 
 def named(schema: str, names: set[str]) -> set[str]:
     return {f"{schema}/{name}" for name in names}
+
+
+@pytest.mark.parametrize("package", ["duckdb", "numpy", "polars", "scikit-learn", "scipy"])
+def test_another_version_of_what_computes_is_other_code(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, before = importlib.metadata.version, project.code_fingerprint()
+    monkeypatch.setattr(
+        "importlib.metadata.version",
+        lambda name: "0.0.1" if name == package else version(name),
+    )
+
+    assert project.code_fingerprint() != before
 
 
 def test_the_assets_are_these(specs: dict[str, dg.AssetSpec]) -> None:

@@ -21,10 +21,11 @@
     {{ utc_timestamp(trim_blanks(expression)) }}
 {%- endmacro %}
 
-{# Some sources put a blank before the offset, or write a small z; text is tidied only where it cannot be read as it is. Files are read in the same way (`raw_files.instant_of_text`). #}
+{# Some sources put a blank before the offset, or write t and z small; text is tidied only where it cannot be read as it is. Files are read in the same way (`raw_files.instant_of_text`). #}
 {% macro duckdb__text_timestamp(expression) -%}
     {%- set joined = "regexp_replace(" ~ trim_blanks(expression) ~ ", '\\s+([+-][0-9]{2}|[zZ]$)', '\\1')" -%}
-    {%- set tidy = "regexp_replace(" ~ joined ~ ", 'z$', 'Z')" -%}
+    {%- set divided = "regexp_replace(" ~ joined ~ ", '^([0-9-]+)t', '\\1T')" -%}
+    {%- set tidy = "regexp_replace(" ~ divided ~ ", 'z$', 'Z')" -%}
     {{ readable_timestamp(
         "(coalesce(try_cast(" ~ expression ~ " as timestamptz), try_cast(" ~ tidy
         ~ " as timestamptz)) at time zone 'UTC')"
