@@ -170,7 +170,8 @@ def _open(connection: duckdb.DuckDBPyConnection, file: RawFile) -> tuple[str, li
         described = connection.execute(
             f"select * from {reader} limit 0", {"path": file.pattern}
         ).description
-        return reader, [_column(source, source, str(t.id)) for source, t, *_ in described]
+        columns = [_column(source, source, str(t.id)) for source, t, *_ in described]
+        return reader, _as_written(connection, file, columns)
     compression = "gzip" if name.endswith(".gz") else "none"
     options = f"compression = '{compression}', hive_partitioning = false"
     if ".csv" in _suffix(name):
@@ -189,6 +190,24 @@ def _open(connection: duckdb.DuckDBPyConnection, file: RawFile) -> tuple[str, li
     if not columns:  # no object in it, which is a quiet hour and not an error
         columns = [_column(key, key, "varchar") for key in LAYOUT[file.table]]
     return f"read_ndjson($path, {options}, {_text_columns(columns)})", columns
+
+
+def _as_written(
+    connection: duckdb.DuckDBPyConnection, file: RawFile, columns: list[Column]
+) -> list[Column]:
+    """Columns of Parquet by the names in the file: DuckDB calls a second `id` or `ID` `ID_1`."""
+    if not any(re.search(r"_\d+$", column.source) for column in columns):
+        return columns
+    told = connection.execute(
+        "select name from parquet_schema($path)", {"path": file.pattern}
+    ).fetchall()
+    written = {name for (name,) in told}
+    return [
+        column
+        if column.source in written
+        else _column(column.source, re.sub(r"_\d+$", "", column.source), column.type)
+        for column in columns
+    ]
 
 
 def _column(source: str, name: str, type_id: str) -> Column:
@@ -257,7 +276,7 @@ def _match(file: RawFile, found: Iterable[Column]) -> tuple[Column, ...]:
         if name not in targets
     ]
     problems += [
-        f"{place}: the column {name} is there more than once"
+        f"{place}: the column {name} is there more than once{_spelled(columns, name)}"
         for name in dict.fromkeys(targets)
         if targets.count(name) > 1
     ]
@@ -274,6 +293,13 @@ def _match(file: RawFile, found: Iterable[Column]) -> tuple[Column, ...]:
     if problems:
         raise InputError(problems)
     return tuple(columns)
+
+
+def _spelled(columns: Iterable[Column], name: str) -> str:
+    """The end of a message about keys of a text file that differ only in case or blanks."""
+    spelled = [column.source for column in columns if column.target == name]
+    is_key = all(source.strip().lower() == name for source in spelled)
+    return f": as {' and '.join(map(repr, spelled))}" if is_key else ""
 
 
 def listed(columns: Iterable[str]) -> str:

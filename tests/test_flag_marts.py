@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import dagster as dg
@@ -144,14 +146,22 @@ def test_a_day_without_data_is_the_pipelines_fault(
     gap = LAST - timedelta(days=2)
     missing = f"not (cast(timestamp as date) = date '{gap}' and hash(id) % 10 > 0)"
     broken = warehouse_of(compiled, raw, tmp_path / "gap", LAST, missing)
-    collapsed = "select date_day from intermediate.int_fleet_days where is_collapsed"
+    collapsed = "select date from ops.gap_days"
+    active = (
+        "select event_date, count(distinct user_id) from intermediate.int_point_days"
+        " where score_model = 'default' group by 1"
+    )
     before = {day for (day,) in connection.execute(collapsed).fetchall()}
     with closing(broken.connect()) as opened:
         days = {day for (day,) in opened.execute(collapsed).fetchall()}
         ((told,),) = opened.execute("select gap_day_count from ops.data_quality").fetchall()
+        (there,) = opened.execute("from ops.gap_days where date = ?", [gap]).fetchall()
+        users = dict(opened.execute(active).fetchall())
         history = build_flags(opened, LAST, DIALS)["flag_history"]
     assert days == before | {gap}
     assert told == len(days)
+    usual = median(users.get(gap - timedelta(weeks=week), 0) for week in range(1, 9))
+    assert there == (users[gap], round(Decimal(users[gap]) / Decimal(usual), 6), gap)
     on_usage = [key for key, rule in RULES.items() if rule.rests_on_usage]
     usage = history.filter(pl.col("flag_key").is_in(on_usage))
     assert usage.height > 0

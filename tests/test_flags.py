@@ -92,6 +92,7 @@ QUIET_ACCOUNT: dict[str, Any] = {
     "silent_top_user": "ann",
     "silent_top_share": 0.1,
     "others_ratio": 1.0,
+    "used_before_28d": 14.0,
     "seat_count": 10,
     "open_risk_level": 0,
     "is_benchmark_thin": False,
@@ -421,6 +422,8 @@ def test_the_quiet_raise_nothing(rule: str) -> None:
         ("champion_gone", {"others_ratio": None}, False),
         ("champion_gone", {"used_28d": 8.0}, True),
         ("champion_gone", {"used_28d": 7.0}, False),
+        ("champion_gone", {"used_before_28d": 8.0}, True),
+        ("champion_gone", {"used_before_28d": 7.0}, False),  # half of next to nothing
         ("champion_gone", {"user_count": 4}, True),
         ("champion_gone", {"user_count": 3}, False),  # two others are no team that goes on
         # single_user_dependency: 0.8 of the points, 4 members.
@@ -620,7 +623,7 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             (
                 "Use fell 60 % below what its own habit and its peers' calendar lead to expect "
                 "(fleet: -4 %): 8 active user-days instead of 20 in 28 days; "
-                "report_created 31 → 6 a week; last seen 9 days ago."
+                "report_created 31 → 6 a week; last seen on 2026-03-22."
             ),
         ),
         (
@@ -628,7 +631,7 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             {"used_28d": 1.0, "event_movers": None, "fleet_ratio": None, "last_seen_date": AS_OF},
             (
                 "Use fell 60 % below what its own habit and its peers' calendar lead to expect: "
-                "1 active user-day instead of 20 in 28 days; last seen that day."
+                "1 active user-day instead of 20 in 28 days; last seen on 2026-03-31."
             ),
         ),
         (
@@ -644,34 +647,45 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             (
                 "Use fell 50 % below what its own habit and its peers' calendar lead to expect "
                 "(fleet: -4 %): 5 active user-days instead of 10 in 14 days; "
-                "video_shared 9 → 4.5 a week; last seen 9 days ago."
+                "video_shared 9 → 4.5 a week; last seen on 2026-03-22."
             ),
         ),
         (
             "dormant",
             {},
             (
-                "No points for 21 days, the last ones came on 2026-03-10; "
-                "its peers used the product on 9.3 of them; account status: paid."
+                "No points since 2026-03-10, for 21 days, of which a member of its peers came on "
+                "9.3; account status: paid."
+            ),
+        ),
+        (
+            "dormant",
+            {"days_since_active": 20},
+            (
+                "No points since 2026-03-10, for 20 days (and 1 day with a gap in the data), of "
+                "which a member of its peers came on 9.3; account status: paid."
             ),
         ),
         (
             "high_engagement_low_activation",
             {},
             (
-                "Engagement score 93.4, but 38 % activated; "
+                "Engagement score 93.4, but 38 % activated (own steps 50 %, people 25 %); "
                 "flagship steps missing: Ai edited, Branding on, Statistics opened."
             ),
         ),
         (
             "high_engagement_low_activation",
             {"flagship_steps": None},
-            "Engagement score 93.4, but 38 % activated; missing: branding_on, sso_on.",
+            (
+                "Engagement score 93.4, but 38 % activated (own steps 50 %, people 25 %); "
+                "missing: branding_on, sso_on."
+            ),
         ),
         (
             "high_engagement_low_activation",
             {"flagship_steps": [], "missing_steps": ""},
-            "Engagement score 93.4, but 38 % activated.",
+            "Engagement score 93.4, but 38 % activated (own steps 50 %, people 25 %).",
         ),
         (
             "high_engagement_low_activation",
@@ -692,20 +706,36 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             "50 % activated 184 days after the contract started.",
         ),
         (
-            "trial_ready_for_sales",
-            {},
-            "Trial ends in 6 days: 80 % activated, engagement score 71.6, 4 of 5 users active.",
+            "stalled_activation",
+            {"activation_rate": 0.6, "user_activation_rate": 0.25, "readiness_rate": 0.425},
+            (
+                "43 % activated (own steps 60 %, people 25 %) 184 days after the contract started; "
+                "missing: sso_on, team_invited."
+            ),
+        ),
+        (
+            "stalled_activation",
+            {"activation_rate": None, "user_activation_rate": 0.25, "readiness_rate": 0.25},
+            ("25 % activated 184 days after the contract started; missing: sso_on, team_invited."),
         ),
         (
             "trial_ready_for_sales",
-            {"trial_ends_date": AS_OF + timedelta(days=1)},
-            "Trial ends in 1 day: 80 % activated, engagement score 71.6, 4 of 5 users active.",
+            {},
+            (
+                "Trial ends on 2026-04-06: 80 % ready, its people's mean score 71.6, "
+                "4 of 5 users active."
+            ),
+        ),
+        (
+            "trial_ready_for_sales",
+            {"engagement_score": 88.0},
+            "Trial ends on 2026-04-06: 80 % ready, engagement score 88, 4 of 5 users active.",
         ),
         (
             "trial_ready_for_sales",
             {"trial_ends_date": None},
             (
-                "Trial without an end date: 80 % activated, engagement score 71.6, "
+                "Trial without an end date: 80 % ready, its people's mean score 71.6, "
                 "4 of 5 users active."
             ),
         ),
@@ -721,8 +751,21 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             "value_drift",
             {},
             (
-                "As busy as ever (92 % of the expected use), but readiness is 90 % after 95 %, "
-                "and flagship events came 6 times in 28 days instead of 29."
+                "Use goes on (92 % of what was expected), but flagship events came 6 times in 28 "
+                "days instead of 29."
+            ),
+        ),
+        (
+            "value_drift",
+            {"readiness_peak_56d": 1.0, "readiness_rate": 0.5, "value_count_28d": 20},
+            "Use goes on (92 % of what was expected), but readiness is 50 % after 100 %.",
+        ),
+        (
+            "value_drift",
+            {"readiness_peak_56d": 1.0, "readiness_rate": 0.5, "value_count_28d": 1},
+            (
+                "Use goes on (92 % of what was expected), but readiness is 50 % after 100 %, and "
+                "flagship events came 1 time in 28 days instead of 29."
             ),
         ),
         ("flagship_unused", {}, "With the product for 210 days, and never got to: Ai edited."),
@@ -739,14 +782,14 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
             "trial_stalled",
             {},
             (
-                "16 days into the trial, which ends in 15 days: 12 % ready, "
+                "16 days into the trial, which ends on 2026-04-15: 12 % ready, "
                 "in use on 9 of the last 14 days; missing: invited."
             ),
         ),
         (
             "renewal_at_risk",
             {},
-            "The contract ends in 45 days, and a risk is open that is moderately severe.",
+            "The contract ends on 2026-05-15, and a risk is open that is moderately severe.",
         ),
         (
             "upsell_ready",
@@ -772,7 +815,7 @@ def test_both_ways_to_low_activation_have_their_threshold() -> None:
         (
             "user_fading",
             {},
-            "Active on 1 of the last 14 days instead of 6.5; last seen 1 day ago.",
+            "Active on 1 of the last 14 days instead of 6.5; last seen on 2026-03-30.",
         ),
         (
             "onboarding_gap",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -650,6 +651,23 @@ def test_all_wrong_files_are_told_at_once_and_nothing_is_written(
         "groups.csv: table groups: the column id is there more than once",
     ]
     assert schemas(warehouse) == {"main"}
+
+
+def test_one_column_in_two_spellings_is_told(
+    raw: Path, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    (raw / "tracks.ndjson").write_text(
+        '{"id": "e1", "event": "Opened", "timestamp": "2026-03-01", "user_id": "u"}\n'
+        '{"ID": "e2", "event": "Opened", "timestamp": "2026-03-01", "user_id": "u"}\n'
+    )
+    row = {"id": "e1", "event": "Opened", "timestamp": "2026-03-01", "z_1": "x"}
+    pl.DataFrame({**row, "user_id_1": "x"}).write_parquet(raw / "tracks_1.parquet")
+    pl.DataFrame({**row, "user_id": "x", "USER_ID": "y"}).write_parquet(raw / "tracks_2.parquet")
+
+    assert problems(raw, warehouse) == [
+        "tracks.ndjson: table tracks: the column id is there more than once: as 'ID' and 'id'",
+        "tracks_2.parquet: table tracks: the column user_id is there more than once",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ MARTS = SIGNALS | {
     "user_engagement_daily",
     "users",
 }
-OPS = {"data_quality", "deliveries", "quarantined_events", "unmapped_events"}
+OPS = {"data_quality", "deliveries", "gap_days", "quarantined_events", "unmapped_events"}
 STAGING = {"stg_groups", "stg_identifies", "stg_tracks"}
 
 

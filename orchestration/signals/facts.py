@@ -118,6 +118,7 @@ ACCOUNT_DAYS = pl.Schema(
         "silent_top_user": pl.String(),  # the busiest of the users silent for 14 days
         "silent_top_share": pl.Float64(),  # of the points before these
         "others_ratio": pl.Float64(),  # the other users' points per day against before
+        "used_before_28d": pl.Float64(),  # the 28 days before the last 14
         "seat_count": pl.Int64(),
         "open_risk_level": pl.Int64(),  # the severest other risk: 0 none, 1 low, 2 medium, 3 high
         "is_benchmark_thin": pl.Boolean(),
@@ -718,6 +719,7 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
         "silent_top_user": lambda at: silent_top(at)[0],
         "silent_top_share": lambda at: _number(silent_top(at)[1]),
         "others_ratio": lambda at: _number(silent_top(at)[2]),
+        "used_before_28d": of_use(lambda use: use.used_before),
         "is_benchmark_thin": of(block.is_benchmark_thin, _flat),
         "is_user_benchmark_thin": of(fleet.is_user_benchmark_thin[:, None], _flat),
         **{name: of(values, _dates) for name, values in block.dates.items()},

@@ -225,6 +225,11 @@ class Use:
         return self._window(self._sums.total_peers, HABIT_GAP_DAYS - 1, 0).T
 
     @cached_property
+    def used_before(self) -> Floats:
+        """The sum of active users over the 28 days before the last 14."""
+        return self._window(self._sums.total_users, 41, 14).astype(np.float64).T
+
+    @cached_property
     def active_days(self) -> Ints:
         """Days with any active user among the last 14."""
         return self._window(self._sums.total_active, 13, 0).T

@@ -24,7 +24,7 @@ from orchestration.signals.weeks import (
     NOW_WEEKS,
     WEEK_DAYS,
 )
-from orchestration.signals.wording import counted, days_ago, days_ahead, number, percent, signed
+from orchestration.signals.wording import counted, day, number, percent, signed
 
 Kind = Literal["risk", "opportunity"]
 Parameters = Mapping[str, float | int | bool]
@@ -196,6 +196,24 @@ def _activation() -> pl.Expr:
     return pl.min_horizontal("activation_rate", "readiness_rate")
 
 
+def _activated() -> pl.Expr:
+    """What activation says, and of what it is made where it is not the account's own steps."""
+    return pl.format(
+        "{} activated{}",
+        percent(_activation()),
+        pl.when(pl.col("activation_rate") <= pl.col("readiness_rate"))
+        .then(pl.lit(""))
+        .otherwise(
+            pl.format(
+                " (own steps {}, people {})",
+                percent(pl.col("activation_rate")),
+                percent(pl.col("user_activation_rate")),
+            )
+        )
+        .fill_null(""),
+    )
+
+
 def _flagships_missing(max_user_rate: float) -> pl.Expr:
     """The flagship steps that the account has not done, or that hardly any member did."""
     return pl.col("flagship_steps").list.filter(
@@ -315,14 +333,14 @@ def _falling_engagement(given: Parameters) -> Finding:
         },
         sentence=pl.format(
             "Use fell {} below what its own habit and its peers' calendar lead to expect{}: "
-            "{} instead of {} in {} days{}; last seen {}.",
+            "{} instead of {} in {} days{}; last seen on {}.",
             percent(1 - told["use_ratio"]),
             _fleet_clause(),
             counted(told["used"].cast(pl.Int64), "active user-day", "active user-days"),
             number(told["expected"]),
             pl.when(is_month).then(28).otherwise(14),
             _mover_clause("risk"),
-            days_ago(_days_since("last_seen_date")),
+            day(pl.col("last_seen_date")),
         ),
     )
 
@@ -369,6 +387,7 @@ def _dormant(given: Parameters) -> Finding:
     long for this account.
     """
     silent_days = pl.col("days_since_active")
+    gap_days = _days_since("last_points_date") - silent_days
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
         first=silent_days >= given["min_silent_days"],
@@ -393,10 +412,13 @@ def _dormant(given: Parameters) -> Finding:
             "counter_evidence": _fleet_fell(),
         },
         sentence=pl.format(
-            "No points for {}, the last ones came on {}; its peers used the product on {} of them; "
+            "No points since {}, for {}{}, of which a member of its peers came on {}; "
             "account status: {}.",
+            day(pl.col("last_points_date")),
             counted(silent_days, "day", "days"),
-            pl.col("last_points_date").dt.to_string("%Y-%m-%d"),
+            pl.when(gap_days > 0)
+            .then(pl.format(" (and {} with a gap in the data)", counted(gap_days, "day", "days")))
+            .otherwise(pl.lit("")),
             number(pl.col("peer_days_in_silence")),
             pl.col("account_status"),
         ),
@@ -440,7 +462,7 @@ def _high_engagement_low_activation(given: Parameters) -> Finding:
             number(score),
             pl.when(_activation().is_null())
             .then(pl.lit("activation is not measured"))
-            .otherwise(pl.format("{} activated", percent(_activation()))),
+            .otherwise(_activated()),
             pl.when(missing_count > 0)
             .then(pl.format("; flagship steps missing: {}", _names(missing)))
             .otherwise(_missing_clause()),
@@ -467,8 +489,8 @@ def _stalled_activation(given: Parameters) -> Finding:
             "missing_steps": _step_keys("missing_steps"),
         },
         sentence=pl.format(
-            "{} activated {} after the contract started{}.",
-            percent(_activation()),
+            "{} {} after the contract started{}.",
+            _activated(),
             counted(contract_days, "day", "days"),
             _missing_clause(),
         ),
@@ -481,10 +503,9 @@ def _trial_ready_for_sales(given: Parameters) -> Finding:
     The better of two scores counts: the account's own, and the mean of its active users, so that a
     small team on trial is not held against the biggest customers.
     """
-    score = pl.max_horizontal(
-        _trusted("engagement_score", "is_benchmark_thin"),
-        _trusted("engagement_score_avg", "is_user_benchmark_thin"),
-    )
+    own = _trusted("engagement_score", "is_benchmark_thin")
+    mean = _trusted("engagement_score_avg", "is_user_benchmark_thin")
+    score = pl.max_horizontal(own, mean)
     silent_days = _days_since("last_points_date")
     trial_days_left = _days_until("trial_ends_date")
     return Finding(
@@ -499,19 +520,22 @@ def _trial_ready_for_sales(given: Parameters) -> Finding:
             "activation_rate": pl.col("activation_rate"),
             "user_activation_rate": pl.col("user_activation_rate"),
             "readiness_rate": pl.col("readiness_rate"),
-            "engagement_score": _trusted("engagement_score", "is_benchmark_thin"),
-            "engagement_score_avg": _trusted("engagement_score_avg", "is_user_benchmark_thin"),
+            "engagement_score": own,
+            "engagement_score_avg": mean,
             "window_days": pl.col("window_days"),
             "active_user_count": pl.col("active_user_count"),
             "user_count": pl.col("user_count"),
             "last_points_date": pl.col("last_points_date"),
         },
         sentence=pl.format(
-            "{}: {} activated, engagement score {}, {} of {} active.",
+            "{}: {} ready, {} {}, {} of {} active.",
             pl.when(trial_days_left.is_null())
             .then(pl.lit("Trial without an end date"))
-            .otherwise(pl.format("Trial ends {}", days_ahead(trial_days_left))),
+            .otherwise(pl.format("Trial ends on {}", day(pl.col("trial_ends_date")))),
             percent(pl.col("readiness_rate")),
+            pl.when(own == score)
+            .then(pl.lit("engagement score"))
+            .otherwise(pl.lit("its people's mean score")),
             number(score),
             pl.col("active_user_count"),
             counted(pl.col("user_count"), "user", "users"),
@@ -526,16 +550,25 @@ def _value_drift(given: Parameters) -> Finding:
     stopped; steps with an expiry notice the latter only weeks later.
     """
     drop = _exact(pl.col("readiness_peak_56d") - pl.col("readiness_rate"))
+    has_dropped = (drop >= given["min_readiness_drop"]).fill_null(value=False)
     usual = pl.col("value_usual_28d")
-    has_stopped = (usual >= given["min_value_events"]) & (
-        pl.col("value_count_28d") <= _exact(given["max_value_ratio"] * usual)
+    has_stopped = (
+        (usual >= given["min_value_events"])
+        & (pl.col("value_count_28d") <= _exact(given["max_value_ratio"] * usual))
+    ).fill_null(value=False)
+    dropped = pl.format(
+        "readiness is {} after {}",
+        percent(pl.col("readiness_rate")),
+        percent(pl.col("readiness_peak_56d")),
+    )
+    stopped = pl.format(
+        "flagship events came {} in 28 days instead of {}",
+        counted(pl.col("value_count_28d"), "time", "times"),
+        number(usual),
     )
     return Finding(
         scope=_is_under_contract(given["contract_grace_days"]),
-        first=pl.any_horizontal(
-            (drop >= given["min_readiness_drop"]).fill_null(value=False),
-            has_stopped.fill_null(value=False),
-        ),
+        first=has_dropped | has_stopped,
         rest=pl.col("use_ratio_28d") >= given["min_use_ratio"],
         evidence={
             "account_status": pl.col("account_status"),
@@ -549,13 +582,13 @@ def _value_drift(given: Parameters) -> Finding:
             "user_movers": pl.col("user_movers"),
         },
         sentence=pl.format(
-            "As busy as ever ({} of the expected use), but readiness is {} after {}, and flagship "
-            "events came {} times in 28 days instead of {}{}.",
+            "Use goes on ({} of what was expected), but {}{}.",
             percent(pl.col("use_ratio_28d")),
-            percent(pl.col("readiness_rate")),
-            percent(pl.col("readiness_peak_56d")),
-            pl.col("value_count_28d"),
-            number(usual),
+            pl.when(has_dropped & has_stopped)
+            .then(pl.format("{}, and {}", dropped, stopped))
+            .when(has_dropped)
+            .then(dropped)
+            .otherwise(stopped),
             _mover_clause("risk"),
         ),
     )
@@ -593,6 +626,7 @@ def _champion_gone(given: Parameters) -> Finding:
         first=(pl.col("user_count") >= given["min_user_count"])
         & (pl.col("used_28d") >= given["min_used_days"]),
         rest=(share >= given["min_top_share"])
+        & (pl.col("used_before_28d") >= given["min_used_days"])
         & (pl.col("others_ratio") >= given["min_others_ratio"]),
         evidence={
             "account_status": pl.col("account_status"),
@@ -601,6 +635,7 @@ def _champion_gone(given: Parameters) -> Finding:
             "others_ratio": pl.col("others_ratio"),
             "user_count": pl.col("user_count"),
             "used_28d": pl.col("used_28d"),
+            "used_before_28d": pl.col("used_before_28d"),
             "active_user_count": pl.col("active_user_count"),
             "user_movers": pl.col("user_movers"),
         },
@@ -661,9 +696,9 @@ def _trial_stalled(given: Parameters) -> Finding:
             "missing_steps": _step_keys("missing_steps"),
         },
         sentence=pl.format(
-            "{} into the trial, which ends {}: {} ready, in use on {} of the last 14 days{}.",
+            "{} into the trial, which ends on {}: {} ready, in use on {} of the last 14 days{}.",
             counted(gone_days, "day", "days"),
-            days_ahead(days_left),
+            day(pl.col("trial_ends_date")),
             percent(pl.col("readiness_rate")),
             pl.col("active_day_count_14d"),
             _missing_clause(),
@@ -675,9 +710,8 @@ def _renewal_at_risk(given: Parameters) -> Finding:
     """The contract ends soon, and another risk is open."""
     days_left = _days_until("contract_ends_date")
     return Finding(
-        scope=_is_live() & (days_left >= 0),
-        first=(days_left <= given["max_days_left"])
-        & (pl.col("open_risk_level") >= given["min_other_severity"]),
+        scope=_is_live() & days_left.is_between(0, given["max_days_left"]),
+        first=pl.col("open_risk_level") >= given["min_other_severity"],
         rest=None,
         evidence={
             "account_status": pl.col("account_status"),
@@ -688,8 +722,8 @@ def _renewal_at_risk(given: Parameters) -> Finding:
             "readiness_rate": pl.col("readiness_rate"),
         },
         sentence=pl.format(
-            "The contract ends {}, and a risk is open that is {} severe.",
-            days_ahead(days_left),
+            "The contract ends on {}, and a risk is open that is {} severe.",
+            day(pl.col("contract_ends_date")),
             pl.when(pl.col("open_risk_level") >= len(SEVERITIES))
             .then(pl.lit("highly"))
             .when(pl.col("open_risk_level") > 1)
@@ -798,10 +832,10 @@ def _user_fading(given: Parameters) -> Finding:
             "last_seen_date": pl.col("last_seen_date"),
         },
         sentence=pl.format(
-            "Active on {} of the last 14 days instead of {}; last seen {}.",
+            "Active on {} of the last 14 days instead of {}; last seen on {}.",
             pl.col("active_day_count_14d"),
             number(usual),
-            days_ago(_days_since("last_seen_date")),
+            day(pl.col("last_seen_date")),
         ),
     )
 

@@ -50,10 +50,6 @@ def days_ago(days: pl.Expr) -> pl.Expr:
     )
 
 
-def days_ahead(days: pl.Expr) -> pl.Expr:
-    """Tell how long after the day of the facts something will be: "that day", "in 6 days"."""
-    return (
-        pl.when(days == 0)
-        .then(pl.lit("that day"))
-        .otherwise(pl.format("in {}", counted(days, "day", "days")))
-    )
+def day(value: pl.Expr) -> pl.Expr:
+    """Tell a day: "2026-03-31"."""
+    return value.dt.to_string("%Y-%m-%d")

@@ -1,5 +1,5 @@
--- One row per day from the first points to the as-of date: how many users were active, how many
--- were to be expected, and whether that is a collapse.
+-- One row per day from the first points to the as-of date: how many users were active, what share
+-- that is of those to be expected, and whether it is a collapse.
 with
 
 point_days as (
@@ -63,7 +63,9 @@ judged as (
 
     select
         days.active_user_count,
-        expected.expected_user_count,
+        -- a median may end on a half
+        {{ exact_ratio('2 * days.active_user_count', 'cast(2 * expected.expected_user_count as bigint)') }}
+            as active_user_share,
         coalesce(
             expected.expected_user_count >= {{ var('collapse_min_users') }}
             and days.active_user_count < {{ var('collapse_share') }} * expected.expected_user_count,
