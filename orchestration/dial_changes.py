@@ -427,8 +427,9 @@ def _change(
 def _instead(before: DialRow | None, after: DialRow | None, newest: date) -> Iterator[DialRow]:
     """The rows that bring a change about from the day after the newest published one on."""
     goes_on = after is not None and _span(after)[1] > newest
-    if before and after and goes_on and _says(before, UNSEEN) == _says(after, UNSEEN):
-        yield before.model_copy(update={"valid_to": getattr(after, "valid_to")})  # noqa: B009
+    open_row = before if before and _span(before)[1] >= newest else None
+    if open_row and after and goes_on and _says(open_row, UNSEEN) == _says(after, UNSEEN):
+        yield open_row.model_copy(update={"valid_to": getattr(after, "valid_to")})  # noqa: B009
         return
     if before and _span(before)[0] <= newest:
         open_end = _span(before)[1] > newest

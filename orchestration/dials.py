@@ -27,6 +27,7 @@ MAX_DAYS = 36_500
 MAX_COUNT = 1_000_000_000
 MAX_WEIGHT = 1_000_000  # keeps the points of any account inside decimal(18, 4)
 MAX_THRESHOLD = 1e15
+BEST_SCORE = 100
 WEIGHT_STEP = Decimal("0.0001")
 
 
@@ -622,8 +623,11 @@ def _threshold_fault(name: str, value: float) -> str | None:
         return "a flag takes at least 1 day"
     if name.endswith("_days") and not isinstance(value, int):
         return "days are whole"
-    if name.endswith("_rate") and value > 1:
-        return "a rate is at most 1"
+    # there may be more members than seats
+    if name.endswith(("_rate", "_share")) and name != "min_seat_share" and value > 1:
+        return "a share is a part of 1: 0.8, not 80"
+    if name.endswith("_score") and value > BEST_SCORE:
+        return "a score is at most 100"
     return None
 
 

@@ -111,7 +111,7 @@ BACKTEST = """
         horizon_days as days,
         verdict,
         checked_count as checks,
-        outcome_account_count as outcomes,
+        outcome_account_count as "accounts with outcome",
         flagged_count as flagged,
         round(100 * base_rate, 1) as "base %",
         round(100 * precision, 1) as "right %",
@@ -447,12 +447,15 @@ DEMO_QUESTIONS = {
         ) <= 2
         order by flags.title, mrr desc nulls last, account_name
     """,
-    "Opportunities": """
+    "Opportunities, the best first": """
         select account_name, plan, flags.title as opportunity, flags.sentence as why
         from account_flags as flags
         inner join accounts using (account_id)
         where flags.kind = 'opportunity'
-        order by account_name
+        order by
+            case severity when 'high' then 1 when 'medium' then 2 else 3 end,
+            mrr desc nulls last,
+            account_name
         limit 5
     """,
     "Champions, of the biggest accounts": """

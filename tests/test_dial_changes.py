@@ -217,6 +217,18 @@ def test_what_was_in_force_on_a_published_day_is_a_restatement(
     assert [as_csv(row) for row in change.instead] == instead
 
 
+def test_a_dated_change_can_be_taken_back_from_the_next_day_on(tmp_path: Path) -> None:
+    first, second = "default,commented,3,,,2026-05-31", "default,commented,2,,2026-06-01,"
+    undone = {WEIGHTS: [(first, "default,commented,3,,,"), (second, "")]}
+
+    proposed = [[as_csv(row) for row in found.instead] for found in changed(tmp_path, **undone)]
+
+    assert proposed == [
+        [first, f"default,commented,3,,{DAY_AFTER},"],
+        [f"{second}{NEWEST}"],
+    ]
+
+
 def test_a_row_cut_in_two_that_say_the_same_is_recorded_and_rewrites_nothing(
     tmp_path: Path,
 ) -> None:

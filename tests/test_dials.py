@@ -407,7 +407,17 @@ def test_dials_of_another_product_load(tmp_path: Path) -> None:
         (
             "flag_rules",
             'stalled_activation,account,risk,high,,"{""max_activation_rate"": 50}",T,',
-            "column parameters: 'max_activation_rate' is 50; a rate is at most 1",
+            "column parameters: 'max_activation_rate' is 50; a share is a part of 1: 0.8, not 80",
+        ),
+        (
+            "flag_rules",
+            'champion_gone,account,risk,high,,"{""min_top_share"": 1.5}",T,',
+            "column parameters: 'min_top_share' is 1.5; a share is a part of 1: 0.8, not 80",
+        ),
+        (
+            "flag_rules",
+            'social_proof,account,opportunity,low,,"{""min_engagement_score"": 101}",T,',
+            "column parameters: 'min_engagement_score' is 101; a score is at most 100",
         ),
         (
             "flag_rules",
