@@ -118,6 +118,7 @@ def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: s
         raise click.UsageError("give either --user ID or --account ID")
     settings = Settings.resolve(raw=raw, warehouse=warehouse)
     load_dials(settings.seeds)
+    erasure.check_there(settings)  # before a lock is left where nothing was
     with _writing(settings):
         before = erasure.versions(settings)
         done = erasure.erase(settings, "user" if user else "account", name)
@@ -149,15 +150,24 @@ def check(raw: Path | None, warehouse: Path | None) -> None:
     settings = Settings.resolve(raw=raw, warehouse=warehouse)
     dials = load_dials(settings.seeds)
     changes = dial_changes.judged(settings, dials, restate=False)
-    with closing(settings.read()) as connection:
-        plan = inspect(settings.raw, connection)
+    changed = f"; {_many(len(changes), 'row')} changed since the last run" if changes else ""
+    right = f"dials   {settings.seeds}: right{changed}"
+    try:
+        with closing(settings.read()) as connection:
+            plan = inspect(settings.raw, connection)
+    except InputError:
+        click.echo(right)
+        raise
     problems = check_traits(dials, plan.columns("identifies"), plan.columns("groups"))
     if problems:
         raise InputError(problems)
-    changed = f"; {len(changes)} rows changed since the last run" if changes else ""
-    click.echo(f"dials   {settings.seeds}: right{changed}")
-    files = f"; {len(plan.files)} new files, {plan.known_count} known"
+    click.echo(right)
+    files = f"; {_many(len(plan.files), 'new file')}, {plan.known_count} known"
     click.echo(f"raw     {_source(settings)}: right{files if settings.raw.exists() else ''}")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 @cli.command()
@@ -203,7 +213,7 @@ def backtest(warehouse: Path | None, form: str) -> None:
 
 @cli.command()
 @click.option("--accounts", type=click.IntRange(min=1), required=True, help="Accounts to make.")
-@click.option("--days", type=click.IntRange(min=1), required=True, help="Days of history.")
+@click.option("--days", type=click.IntRange(min=7), required=True, help="Days of history.")
 @click.option("--events", type=click.IntRange(min=1), help="About so many events.")
 @click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Where the files go.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Same seed, same data.")
@@ -218,7 +228,7 @@ def simulate(
 
 @cli.command()
 @click.option("--accounts", type=click.IntRange(min=1), default=300, show_default=True)
-@click.option("--days", type=click.IntRange(min=1), default=180, show_default=True)
+@click.option("--days", type=click.IntRange(min=7), default=180, show_default=True)
 @click.option("--events", type=click.IntRange(min=1), default=1_000_000, show_default=True)
 @click.option("--folder", type=FOLDER, default=DEMO, metavar="DIR", help="Where the demo lives.")
 def demo(accounts: int, days: int, events: int, folder: Path) -> None:
@@ -304,6 +314,8 @@ def _run(
     as_of = _as_of(settings, asked)
     if from_date and from_date > as_of:
         raise InputError(f"--from {from_date} is after the as-of date {as_of}")
+    if from_date and from_date < FIRST_DAY:
+        raise InputError(f"--from {from_date}: there are no days before {FIRST_DAY}; give that one")
     # what is wrong is told before there is anything to wait for
     judged(settings, load_dials(settings.seeds), restate=restate_dials)
     with _writing(settings):

@@ -101,8 +101,7 @@ def erase(settings: Settings, entity: str, name: str) -> Erasure:
         RunError: The work file could not be built anew; nothing was changed.
     """
     remove_unfinished(settings)
-    if not settings.work_db.exists():
-        raise InputError(f"{settings.work_db}: there is no such file, so nobody to erase")
+    check_there(settings)
     try:
         with closing(settings.connect()) as connection:
             erasure = _rebuild(connection, settings, entity, name.strip(" \t\n\r\f\v"))
@@ -116,6 +115,16 @@ def erase(settings: Settings, entity: str, name: str) -> Erasure:
     finally:
         remove_unfinished(settings)
     return erasure
+
+
+def check_there(settings: Settings) -> None:
+    """There is a work file to erase from.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not settings.work_db.exists():
+        raise InputError(f"{settings.work_db}: there is no such file, so nobody to erase")
 
 
 def landing_files(settings: Settings, erasure: Erasure) -> list[Path]:

@@ -1,5 +1,6 @@
 """The commands as a person starts them: what they print, what they leave behind, how they end."""
 
+import ast
 import csv
 import json
 import os
@@ -281,6 +282,39 @@ def test_marts_are_not_published_with_the_flags_of_another_day(
     assert f"the marts of {NEXT_DAY} without dbt_after_signals, flags, not of" in done.stderr
     tested.redo(copy / ".tested", date.fromisoformat(AS_OF), "flags")
     assert tested.read(copy / ".tested") is None
+
+
+CHECKS_ALONE = """
+import dagster as dg
+from orchestration.definitions import defs
+
+job = defs.resolve_implicit_global_asset_job_def()
+named = {"user_engagement_is_the_last_day", "flags_have_a_first_reason"}
+checks = {key for key in job.asset_layer.asset_graph.asset_check_keys if key.name in named}
+alone = job.get_subset(asset_selection=set(), asset_check_selection=checks)
+done = alone.execute_in_process(instance=dg.DagsterInstance.ephemeral())
+print({check.check_name: check.passed for check in done.get_asset_check_evaluations()})
+"""
+
+
+def test_checks_by_themselves_are_of_the_day_that_is_there_and_leave_everything(
+    warehouse: Path, raw: Path
+) -> None:
+    mark = tested.read(warehouse / ".tested")
+
+    done = subprocess.run(
+        [sys.executable, "-c", CHECKS_ALONE],
+        env=environment(ACCOUNTPULSE_RAW=str(raw), ACCOUNTPULSE_WAREHOUSE=str(warehouse)),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    checked = {"user_engagement_is_the_last_day": True, "flags_have_a_first_reason": True}
+    assert ast.literal_eval(done.stdout) == checked
+    assert tested.read(warehouse / ".tested") == mark is not None
 
 
 def test_rows_of_a_run_that_died_before_its_publication_are_published_by_the_next(
@@ -722,6 +756,7 @@ def test_raw_rows_come_from_the_work_file_where_there_is_no_landing_folder(
         (["--as-of", "2999-01-01"], r"--as-of 2999-01-01: this day is not over in UTC"),
         (["--as-of", "yesterday"], r"'yesterday' is not a date like 2026-01-31"),
         (["--as-of", AS_OF, "--from", "2026-03-02"], r"--from 2026-03-02 is after the as-of"),
+        (["--as-of", AS_OF, "--from", "1999-12-31"], r"there are no days before 2000-01-01"),
         (["--raw", "/no/such/folder"], r"/no/such/folder: no such folder of raw data"),
         (["--as-of", "2025-01-01"], r"no rows on or before 2025-01-01; the first one is of 20"),
         (["--memory-limit", "lots"], "'lots' is not a size such as 3GB"),

@@ -7,6 +7,7 @@ it works. Names, groups, owners and severities come from the dbt project.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from orchestration.defs.resources import Request, Warehouse, told_plainly
 from orchestration.defs.signals import STEPS
 from orchestration.dials import load_dials
 from orchestration.project import Settings, code_fingerprint, dbt_arguments, parsed_project
+from orchestration.publish import newest_day
 
 PARSED = parsed_project(Settings.resolve())
 
@@ -27,6 +29,9 @@ DbtEvents = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEvents:
     """Dials, staging, intermediate, marts and ops, in one dbt invocation."""
     with told_plainly():
+        if not context.selected_asset_keys:
+            yield from _build(context, warehouse, [])  # checks alone
+            return
         mark = warehouse.settings.tested_mark
         known = None if context.assets_def.is_subset else _known(context, warehouse.settings)
         with closing(warehouse.connect()) as connection:
@@ -45,6 +50,9 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
 def dbt_after_signals(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEvents:
     """Marts that join trends and flags to the rest."""
     with told_plainly():
+        if not context.selected_asset_keys:
+            yield from _build(context, warehouse, [])  # checks alone
+            return
         mark = warehouse.settings.tested_mark
         as_of = Request.of(context, warehouse.settings).as_of
         tested.redo(mark, as_of, tested.LAST)
@@ -75,6 +83,12 @@ def _known(context: dg.AssetExecutionContext, settings: Settings) -> runs.Known 
     return known if dial_changes.can_go_on(changes, dials) else None
 
 
+def _described(settings: Settings) -> date | None:
+    """The day that the tables of the work file describe; None where nobody knows."""
+    built = tested.read(settings.tested_mark)
+    return date.fromisoformat(built.as_of) if built else newest_day(settings.published)
+
+
 def _build(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
@@ -93,7 +107,8 @@ def _build(
         RunError: a model could not be built or a check of severity error failed.
     """
     settings = warehouse.settings
-    request = Request.of(context, settings)
+    default = None if context.selected_asset_keys else _described(settings)
+    request = Request.of(context, settings, default)
     definition = context.assets_def
     assets = {
         spec.metadata[UNIQUE_ID]: spec.key

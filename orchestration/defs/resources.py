@@ -101,8 +101,10 @@ class Request:
     restate_dials: bool
 
     @classmethod
-    def of(cls, context: dg.AssetExecutionContext, settings: Settings) -> "Request":
-        """Reads the run's partition (of a range the newest) and tags; else yesterday.
+    def of(
+        cls, context: dg.AssetExecutionContext, settings: Settings, default: date | None = None
+    ) -> "Request":
+        """Reads the run's partition (of a range the newest) and tags; else a default: yesterday.
 
         Unpartitioned assets have no partition of their own: they read the run's.
 
@@ -115,7 +117,7 @@ class Request:
         if not newest and "dagster/backfill" in tags:
             first, newest = _backfilled(context.instance, tags["dagster/backfill"])
         first = tags.get(FROM_DATE_TAG) or first
-        as_of = date.fromisoformat(newest) if newest else settings.yesterday()
+        as_of = date.fromisoformat(newest) if newest else default or settings.yesterday()
         check_ascending(settings.published, as_of)
         return cls(
             as_of=as_of,

@@ -37,7 +37,7 @@ reached as (
 
     union all
 
-    select account_id, {{ first_new_day() }} as date_day from accounts
+    select account_id, greatest(first_seen_date, {{ first_new_day() }}) as date_day from accounts
 
     union all
 
