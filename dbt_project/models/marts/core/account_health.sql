@@ -56,6 +56,7 @@ ranked_flags as (
         account_id,
         flag_key,
         sentence,
+        opened_date,
         row_number() over (
             partition by account_id
             order by
@@ -105,6 +106,7 @@ health as (
         {{ dbt.datediff(as_of_date(), 'accounts.contract_ends_date', 'day') }} as contract_end_days,
         activation.is_activated,
         coalesce(engagement.is_active, false) as is_active,
+        ranked_flags.opened_date as first_flag_opened_date,
         accounts.trial_ends_date,
         accounts.contract_ends_date,
         accounts.last_seen_date,
