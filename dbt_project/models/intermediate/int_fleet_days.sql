@@ -64,8 +64,9 @@ judged as (
     select
         days.active_user_count,
         -- a median may end on a half
-        {{ exact_ratio('2 * days.active_user_count', 'cast(2 * expected.expected_user_count as bigint)') }}
-            as active_user_share,
+        {{ exact_ratio(
+            '2 * days.active_user_count', 'cast(2 * expected.expected_user_count as bigint)'
+        ) }} as active_user_share,
         coalesce(
             expected.expected_user_count >= {{ var('collapse_min_users') }}
             and days.active_user_count < {{ var('collapse_share') }} * expected.expected_user_count,
