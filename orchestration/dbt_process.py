@@ -46,6 +46,7 @@ class FinishedNode:
         seconds: that it took.
         failures: rows that a test found.
         row_count: rows of a table, or of a view that is published.
+        to_see: command that shows what a test found.
     """
 
     unique_id: str
@@ -53,6 +54,7 @@ class FinishedNode:
     seconds: float
     failures: int | None
     row_count: int | None
+    to_see: str
 
 
 @dataclass(frozen=True)

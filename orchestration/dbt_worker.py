@@ -95,7 +95,7 @@ def _invoked(connection: Connection, asked: Invocation, parsed: Manifest) -> Out
     ctx_set_event_manager(_Quiet())
     # Open while dbt works: counts rows beside it, in the same DuckDB instance.
     with closing(asked.settings.connect()) as database:
-        listener = _Listener(connection, database, parsed)
+        listener = _Listener(connection, database, parsed, asked.settings)
         result = dbtRunner(manifest=parsed, callbacks=[listener.listen]).invoke(asked.arguments)
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     return Outcome(_problems(result, asked.settings))
@@ -105,11 +105,16 @@ class _Listener:
     """Tells of nodes as dbt's threads are done with them."""
 
     def __init__(
-        self, connection: Connection, database: duckdb.DuckDBPyConnection, parsed: Manifest
+        self,
+        connection: Connection,
+        database: duckdb.DuckDBPyConnection,
+        parsed: Manifest,
+        settings: Settings,
     ) -> None:
         self._connection = connection
         self._database = database
         self._nodes = parsed.nodes
+        self._settings = settings
         self._lock = threading.Lock()
 
     def listen(self, event: EventMsg) -> None:
@@ -124,6 +129,9 @@ class _Listener:
                     seconds=result.execution_time,
                     failures=result.num_failures,
                     row_count=self._row_count(told.unique_id, told.node_status),
+                    to_see=_to_see(self._nodes[told.unique_id], self._settings)
+                    if result.num_failures
+                    else "",
                 )
             )
 
@@ -138,6 +146,15 @@ class _Listener:
         return int(count)
 
 
+def _to_see(test: Any, settings: Settings) -> str:  # noqa: ANN401 - a node of dbt's
+    """The command that shows the rows that a test found."""
+    query = Path(test.compiled_path).absolute()
+    return (
+        f"accountpulse query --warehouse {shlex.quote(str(settings.warehouse))} --work"
+        f' -- "$(cat {shlex.quote(str(query))})"'
+    )
+
+
 def _problems(result: dbtRunnerResult, settings: Settings) -> list[str]:
     """What failed, and how to look at it."""
     if result.success:
@@ -148,12 +165,8 @@ def _problems(result: dbtRunnerResult, settings: Settings) -> list[str]:
     for outcome in getattr(result.result, "results", []):
         node = outcome.node
         if outcome.status == "fail":
-            query = Path(node.compiled_path).absolute()
-            problems.append(
-                f"check {node.name} failed with {outcome.failures} rows; to see them: "
-                f"accountpulse query --warehouse {shlex.quote(str(settings.warehouse))} --work"
-                f' -- "$(cat {shlex.quote(str(query))})"'
-            )
+            found = f"check {node.name} failed with {outcome.failures} rows"
+            problems.append(f"{found}; to see them: {_to_see(node, settings)}")
         elif outcome.status in {"error", "runtime error"}:
             what = str(outcome.message).split("\n  > in macro")[0].rstrip()
             if DAMAGED.search(what):

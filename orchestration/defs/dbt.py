@@ -150,7 +150,11 @@ def _build(
                     passed=node.status == "pass",
                     severity=dg.AssetCheckSeverity.WARN if warned else dg.AssetCheckSeverity.ERROR,
                     description=check.description,
-                    metadata={"rows": node.failures or 0, "seconds": round(node.seconds, 3)},
+                    metadata={
+                        "rows": node.failures or 0,
+                        "seconds": round(node.seconds, 3),
+                        **({"to see them": node.to_see} if node.to_see else {}),
+                    },
                 )
 
 
