@@ -24,7 +24,7 @@ from orchestration.lock import writer_lock
 from orchestration.project import CHECKOUT, FIRST_DAY, Settings, code_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Folder(click.Path):
@@ -149,18 +149,24 @@ def check(raw: Path | None, warehouse: Path | None) -> None:
 
     settings = Settings.resolve(raw=raw, warehouse=warehouse)
     dials = load_dials(settings.seeds)
-    changes = dial_changes.judged(settings, dials, restate=False)
+    changes: Sequence[dial_changes.Change] = ()
+    refused: list[str] = []
+    try:
+        changes = dial_changes.judged(settings, dials, restate=False)
+    except InputError as error:
+        refused = error.problems
     changed = f"; {_many(len(changes), 'row')} changed since the last run" if changes else ""
     right = f"dials   {settings.seeds}: right{changed}"
     try:
         with closing(settings.read()) as connection:
             plan = inspect(settings.raw, connection)
-    except InputError:
-        click.echo(right)
-        raise
+    except InputError as error:
+        if not refused:
+            click.echo(right)
+        raise InputError([*refused, *error.problems]) from None
     problems = check_traits(dials, plan.columns("identifies"), plan.columns("groups"))
-    if problems:
-        raise InputError(problems)
+    if problems or refused:
+        raise InputError([*problems, *refused])
     click.echo(right)
     files = f"; {_many(len(plan.files), 'new file')}, {plan.known_count} known"
     click.echo(f"raw     {_source(settings)}: right{files if settings.raw.exists() else ''}")

@@ -484,8 +484,8 @@ def _told(refused: Sequence[Change], seeds: Path, newest: date) -> Iterator[str]
     first = min(change.first for change in refused if change.first)
     yield (
         f"nothing was changed; leave these days as they were scored, or score them anew: "
-        f"--restate-dials rebuilds from {first} and records it in ops.dial_changes "
-        f"(in Dagster: the run's tag accountpulse/restate_dials, value true)"
+        f"accountpulse run --restate-dials rebuilds from {first} and records it in "
+        f"ops.dial_changes (in Dagster: the run's tag accountpulse/restate_dials, value true)"
     )
 
 

@@ -501,11 +501,26 @@ def test_an_edited_weight_is_refused_with_its_line_the_days_and_the_ways_out(
         "         default,comment_added,6,30,2026-02-21,2026-08-31",
         (
             "nothing was changed; leave these days as they were scored, or score them anew:"
-            f" --restate-dials rebuilds from {first_day(place)} and records it in ops.dial_changes"
-            " (in Dagster: the run's tag accountpulse/restate_dials, value true)"
+            f" accountpulse run --restate-dials rebuilds from {first_day(place)} and records it in"
+            " ops.dial_changes (in Dagster: the run's tag accountpulse/restate_dials, value true)"
         ),
     ]
     assert list(files(place)) == before
+
+
+def test_check_tells_a_refused_change_and_a_trait_that_nobody_has(
+    place: Path, tmp_path: Path
+) -> None:
+    seeds = edited(place, tmp_path)
+    steps = seeds / "activation_steps.csv"
+    steps.write_text(steps.read_text().replace("user,,role,", "user,,rolle,"))
+
+    done = accountpulse("check", *run_of(place, "")[1:5], seeds=seeds)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{steps}:2: column trait: 'rolle' is not a trait")
+    assert "told_role was edited, which would rewrite" in done.stderr
+    assert "default comment_added was edited, which would rewrite" in done.stderr
 
 
 def test_another_time_zone_is_refused_with_all_days(place: Path) -> None:
