@@ -7,10 +7,8 @@ here: compiling the project and running its SELECTs in order. Expected values do
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from raw_cases import RAW_COLUMNS, Case, Tables
 
-from orchestration.project import CHECKOUT, DBT_PROJECT
+from orchestration import dbt_process
+from orchestration.project import CHECKOUT, Settings, dbt_arguments, parsed_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +28,6 @@ SOME_TIMEZONE = "Pacific/Kiritimati"
 KNOWN_DATE = "2111-01-11"
 KNOWN_LOAD = 987654321
 RESTATE_FROM = "2100-10-10"
-DBT = CHECKOUT / ".venv" / "bin" / "dbt"
 FURTHER_COLUMNS = {"tracks": (), "identifies": ("team",), "groups": ("industry",)}
 
 
@@ -62,42 +60,33 @@ class CompiledMarts:
 
     Args:
         folder: an empty folder to compile in.
-        project: the dbt project.
     """
 
-    def __init__(self, folder: Path, project: Path = DBT_PROJECT) -> None:
-        self._folder, self._project = folder, project
-        with duckdb.connect(str(folder / "work.duckdb")) as connection:
+    def __init__(self, folder: Path) -> None:
+        settings = Settings.resolve(warehouse=folder, seeds=CHECKOUT / "seeds")
+        self._settings = replace(settings, timezone=SOME_TIMEZONE)
+        with duckdb.connect(str(settings.work_db)) as connection:
             connection.execute("create schema raw")
             for table in RAW_COLUMNS:
                 connection.execute(f"create table raw.{table} ({raw_columns(table)})")
-        self.statements = self._built({})
-        self._known = {"known_load": KNOWN_LOAD, "known_as_of": KNOWN_DATE}
-        self.restating = self._built(self._known)
+        self.statements = self._built()
+        self._known = {"known_load": str(KNOWN_LOAD), "known_as_of": KNOWN_DATE}
+        self.restating = self._built(**self._known)
 
     @cached_property
     def restating_from(self) -> list[Statement]:
         """The models of a run that is asked for a first day."""
-        return self._built(self._known | {"restate_from": RESTATE_FROM})
+        return self._built(**self._known, restate_from=RESTATE_FROM)
 
-    def _built(self, variables: dict[str, Any]) -> list[Statement]:
-        told = {"as_of_date": SOME_DATE, "reporting_timezone": SOME_TIMEZONE} | variables
-        subprocess.run(
-            [
-                *(str(DBT), "build", "--quiet", "--exclude", "tag:after_signals"),
-                *("resource_type:test", "resource_type:unit_test", "--threads", "1"),
-                *("--project-dir", str(self._project), "--profiles-dir", str(self._project)),
-                *("--target-path", str(self._folder / "target")),
-                *("--log-path", str(self._folder / "logs"), "--vars", json.dumps(told)),
-            ],
-            env=os.environ
-            | {
-                "ACCOUNTPULSE_WORK_DB": str(self._folder / "work.duckdb"),
-                "ACCOUNTPULSE_SEEDS": str(CHECKOUT / "seeds"),
-            },
-            check=True,
+    def _built(self, **variables: str) -> list[Statement]:
+        dbt(
+            self._settings,
+            *("build", "--exclude", "tag:after_signals", "resource_type:test"),
+            *("resource_type:unit_test", "--threads", "1"),
+            as_of_date=SOME_DATE,
+            **variables,
         )
-        target = self._folder / "target"
+        target = self._settings.dbt_target
         nodes = json.loads((target / "manifest.json").read_bytes())["nodes"]
         results = json.loads((target / "run_results.json").read_bytes())["results"]
         built = [(nodes[result["unique_id"]], result) for result in results]
@@ -128,6 +117,7 @@ class CompiledMarts:
         """Return a database in memory with the dials of a case and raw tables without rows."""
         connection = duckdb.connect()
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set threads = 1")  # a few rows: further ones only get in the way
         connection.execute("attach ':memory:' as work")
         connection.execute("use work")
         schemas = ("raw", "reference", "staging", "intermediate", "marts", "ops")
@@ -196,6 +186,14 @@ class CompiledMarts:
             else:
                 kind = "view" if kind == "view" else "table"
                 connection.execute(f"create or replace {kind} {statement.relation} as {select}")
+
+
+def dbt(settings: Settings, *arguments: str, **variables: str) -> None:
+    """Run dbt on a warehouse as a run does, in a process of its own with the parsed project."""
+    told = [*arguments, *dbt_arguments(settings, **variables)]
+    invocation = dbt_process.Invocation(settings, parsed_project(settings), told)
+    for _ in dbt_process.invoke(invocation):
+        pass
 
 
 def raw_columns(table: str) -> str:
