@@ -122,10 +122,10 @@ def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: s
     with _writing(settings):
         before = erasure.versions(settings)
         done = erasure.erase(settings, "user" if user else "account", name)
+        execution.forget_failed_runs(settings)
         as_of = newest_day(settings.published)
         if as_of and not erasure.is_finished(settings):
             _publish_without(settings, as_of, done.first_date)
-        execution.forget_failed_runs(settings)
     gone = before - erasure.versions(settings)
     report.print_erasure(
         settings,
@@ -417,9 +417,10 @@ def _is_published(settings: Settings, as_of: date, dial_fingerprint: str) -> boo
     except RunError:
         return False  # it is made anew
     with closing(settings.read()) as connection:
+        plan = landing.inspect(settings.raw, connection, is_read_through=False)
         return (
             runs.published_already(connection, settings.published, wanted)
-            and not landing.inspect(settings.raw, connection, is_read_through=False).files
+            and not (plan.files or plan.rewritten)
             and erasure.is_clean(connection, settings.published)
         )
 

@@ -328,13 +328,13 @@ def _copy(connection: duckdb.DuckDBPyConnection, raw: Mapping[str, Rows]) -> Non
     ((own,),) = connection.execute("select current_database()").fetchall()
     tables = connection.execute(
         """
-        select schema_name, table_name, sql
+        select lower(schema_name) as schema_name, table_name, sql
         from duckdb_tables()
         where
             database_name = current_database()
             and not temporary
             and (
-                schema_name = 'raw'
+                lower(schema_name) = 'raw'
                 or schema_name = 'ops' and (schema_name, table_name) not in (
                     select (schema_name, table_name)
                     from duckdb_columns()

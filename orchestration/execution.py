@@ -242,6 +242,7 @@ def forget_failed_runs(settings: Settings) -> None:
     What is deleted in a file of SQLite stays readable in it until it is written anew.
     """
     with dagster_instance(settings) as instance:
+        _close_dead_runs(instance, settings)
         ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
         for run in instance.get_runs(dg.RunsFilter(statuses=ended)):
             if _is_of_another(run, settings):

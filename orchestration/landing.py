@@ -25,6 +25,8 @@ from orchestration.raw_files import (
     LAYOUT,
     OWN_COLUMNS,
     REQUIRED,
+    ROW_PLACE,
+    TAKEN,
     TIME_TYPES,
     TYPES,
     RawFile,
@@ -329,6 +331,8 @@ def _is_what_was_loaded(
     load_id: int,
 ) -> bool:
     """Whether a file without the rows of the erased is what the raw table holds of its load."""
+    if not rows.types.keys() - OWN_COLUMNS.keys() <= columns.keys():
+        return False
     names = [name for name in columns if name != "_load_id"]
     of_file = ", ".join(identifier(name) if name in rows.types else "null" for name in names)
     now = f"select {of_file} from ({rows.without_erased()})"
@@ -384,6 +388,7 @@ def _wrong_tables(tables: Mapping[str, Mapping[str, str]]) -> list[str]:
             for name, kind in LAYOUT[table].items()
             if kind == "time" and name in columns and not is_time(columns[name])
         ]
+        problems += [f"raw.{table}: {TAKEN}" for name in columns if name == ROW_PLACE]
         problems += [
             f"raw.{table}: the column {name} holds {columns[name]}; an id or a name is text or a "
             "whole number"

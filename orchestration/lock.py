@@ -32,10 +32,20 @@ def _queue_up(handle: int) -> None:
     In a thread, because Ctrl-C that comes just before the call would not wake it. Who is stopped
     closes the file, and with it leaves the queue.
     """
-    waiting = threading.Thread(target=fcntl.flock, args=(handle, fcntl.LOCK_EX), daemon=True)
+    failed: list[OSError] = []
+
+    def wait() -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            failed.append(error)
+
+    waiting = threading.Thread(target=wait, daemon=True)
     waiting.start()
     while waiting.is_alive():
         waiting.join(1)
+    if failed:
+        raise failed[0]
 
 
 @contextmanager

@@ -343,7 +343,9 @@ def _parse(settings: Settings, folder: Path) -> Path:
             )
             if parsed.returncode:
                 raise RunError(f"the dbt project does not parse: {parsed.stderr.strip()}")
-            for old in set(folder.parent.glob("manifest-*")) - {fresh}:
+            others = set(folder.parent.glob("manifest-*")) - {fresh}
+            # a run may be at work with the last one
+            for old in sorted(others, key=lambda other: other.stat().st_mtime_ns)[:-1]:
                 shutil.rmtree(old, ignore_errors=True)
             return fresh.rename(folder)
         finally:

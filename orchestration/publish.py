@@ -506,12 +506,16 @@ def versions_before(published: Path, number: int) -> list[Path]:
 
 
 def _prune(published: Path, first_kept: int) -> None:
-    """Keeps the last versions; a reader that has an older one open goes on reading it."""
+    """Keeps the last versions; a reader that has an older one open goes on reading it.
+
+    Where an old one cannot be removed now, the next publication tries again.
+    """
     current = (published / "current").resolve()
     versions = sorted(published.glob("run-*"), key=lambda path: number_of(path.name))
-    for path in {*versions[:-KEPT], *versions_before(published, first_kept)}:
+    with_erased = versions_before(published, first_kept)
+    for path in {*versions[:-KEPT], *with_erased}:
         if path != current:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=path not in with_erased)
 
 
 def flush(path: Path) -> None:

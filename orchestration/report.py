@@ -166,7 +166,7 @@ def print_query(path: Path, sql: str, form: str, limit: int | None) -> None:
         columns = [column[0] for column in cursor.description or []]
         most = limit or (ROWS_SHOWN if form == "table" else None)
         rows = cursor.fetchmany(most + 1) if most else cursor.fetchall()
-    except duckdb.Error as error:
+    except (duckdb.Error, OverflowError) as error:
         raise InputError(f"query: {error}") from error
     finally:
         connection.close()

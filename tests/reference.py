@@ -595,14 +595,18 @@ def nulls_first(*values: object) -> tuple[tuple[bool, str], ...]:
     return tuple((value is not None, as_text(value) or "") for value in values)
 
 
-def deduplication_key(row: Raw) -> tuple[Any, ...]:
-    """Return the order in which the rows of one id are preferred, smallest first."""
-    return (
-        row.at,
-        row.received,
-        nulls_first(row.event, row.user, row.anonymous, row.account, row.properties),
-        sorted((name, as_text(value) or "") for name, value in row.traits.items()),
-        -1 if row.load is None else row.load,
+def by_preference(rows: list[Raw]) -> list[Raw]:
+    """Return rows of a table in the order in which those of one id are preferred."""
+    traits = sorted({name for row in rows for name in row.traits})
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.at,
+            row.received,
+            nulls_first(row.event, row.user, row.anonymous, row.account, row.properties),
+            nulls_first(*(row.traits.get(name) for name in traits)),
+            -1 if row.load is None else row.load,
+        ),
     )
 
 
@@ -780,7 +784,7 @@ class Facts:
                 "account", {"account_id": row.account, "group_id": row.account}, none, exclusions
             )
         ]
-        return {row.id: row for row in sorted(left, key=deduplication_key, reverse=True)}
+        return {row.id: row for row in reversed(by_preference(left))}
 
     def _is_excluded(
         self,
@@ -802,13 +806,9 @@ class Facts:
     def _deduplicated(self, table: str, rows: list[Raw]) -> list[Raw]:
         """Return one row per id."""
         best: dict[str, Raw] = {}
-        for row in rows:
-            known = best.setdefault(row.id, row)
-            if known is row:
-                continue
-            first, other = sorted((known, row), key=deduplication_key)
-            self._count(table, "duplicates", other.load)
-            best[row.id] = first
+        for row in by_preference(rows):
+            if best.setdefault(row.id, row) is not row:
+                self._count(table, "duplicates", row.load)
         return list(best.values())
 
     @staticmethod

@@ -962,6 +962,7 @@ def test_a_query_finds_marts_by_their_bare_name_and_can_be_cut_short(warehouse: 
         "",
         ";",
         "/* nothing */",
+        "select interval 2000000000 days",
     ],
 )
 def test_a_query_that_writes_or_is_wrong_is_refused(

@@ -29,8 +29,8 @@ from test_cli import (
     ask as published,
 )
 
-from orchestration import erasure, landing, runs, tested
-from orchestration.errors import InputError
+from orchestration import cli, erasure, execution, landing, publish, runs, tested
+from orchestration.errors import InputError, RunError
 from orchestration.execution import dagster_instance, forget_failed_runs
 from orchestration.landing import LandingResult
 from orchestration.project import CHECKOUT, Settings
@@ -361,6 +361,8 @@ def test_rows_of_others_that_name_the_person_stay_and_are_told(here: Settings) -
 def test_a_landing_file_may_lose_the_erased_and_nothing_else(here: Settings) -> None:
     rows = [track("1", 1, "ann", "phone"), track("2", 2, "", "phone"), track("3", 3, "bob")]
     path = write(here.raw, "tracks", rows)
+    groups = here.raw / "groups.csv"
+    groups.write_text(group := "id,group_id,timestamp\ng,acme,2026-01-01\n")
     land(here)
     write(here.raw, "tracks", rows[1:])
     with pytest.raises(InputError, match="has changed since it was loaded"):
@@ -373,11 +375,19 @@ def test_a_landing_file_may_lose_the_erased_and_nothing_else(here: Settings) -> 
         write(here.raw, "tracks", wrong)
         with pytest.raises(InputError, match="only rows of the erased may be taken out of it"):
             land(here)
+    write(here.raw, "tracks", rows)
+    groups.write_text("id,group_id,timestamp,industry\ng,acme,2026-01-01,media\n")
+    with pytest.raises(InputError, match="only rows of the erased may be taken out of it"):
+        land(here)
+    groups.write_text(group)
     for right, left in ((rows[1:], 1), (rows[2:], 0)):
         write(here.raw, "tracks", right)
         assert land(here).tables["tracks"].rows == 0
         assert ids(here) == ["3"]
-        assert ask(here, "select row_count, suppressed_count from ops.landed_files") == [(1, left)]
+        told = (
+            "select row_count, suppressed_count from ops.landed_files where table_name = 'tracks'"
+        )
+        assert ask(here, told) == [(1, left)]
     assert erasure.landing_files(here, erasure.erase(here, "user", "ann")) == []
     path.unlink()
     write(here.raw, "tracks_new", [track("9", 9, "bob")])
@@ -454,7 +464,7 @@ def test_what_would_keep_a_run_from_following_is_told_before_anything_is_changed
 def test_tables_that_were_written_by_hand_are_rebuilt_as_they_were(here: Settings) -> None:
     with closing(here.connect()) as connection:
         connection.execute(
-            "create schema raw; create schema ops; create schema marts;"
+            "create schema RAW; create schema ops; create schema marts;"
             "create table raw.tracks (ID varchar primary key, Event varchar not null,"
             ' "timestamp" varchar, USER_ID integer);'
             "insert into raw.tracks values ('1', 'A', '2026-01-01', 7), ('2', 'A', null, 8);"
@@ -574,6 +584,11 @@ def test_what_dagster_keeps_of_failed_runs_is_forgotten(
             instance.add_run(
                 dg.DagsterRun(job_name="daily_refresh", run_id=run_id, tags=tags)  # type: ignore[attr-defined]
             )
+        dead = {"accountpulse/started_by": "command"}
+        status = dg.DagsterRunStatus.STARTED
+        instance.add_run(
+            dg.DagsterRun(job_name="daily_refresh", run_id="44444444", status=status, tags=dead)  # type: ignore[attr-defined]
+        )
         other = instance.get_run_by_id("33333333")
         assert other
         instance.report_run_failed(other, "on another warehouse")
@@ -589,6 +604,28 @@ def test_what_dagster_keeps_of_failed_runs_is_forgotten(
     assert holders(here.dagster_home, [person]) == set()
     with dagster_instance(here) as instance:
         assert {run.run_id for run in instance.get_runs()} == {"22222222", "33333333"}
+
+
+def test_failed_runs_are_forgotten_also_where_the_publication_fails(
+    here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever run publishes later would not forget them."""
+    write(here.raw, "tracks", [track("1", 1, "ann"), track("2", 2, "bob")])
+    land(here)
+    done = []
+
+    def fail(*_: object) -> None:
+        done.append("publication")
+        raise RunError("check failed")
+
+    monkeypatch.setattr(execution, "forget_failed_runs", lambda _: done.append("forgotten"))
+    monkeypatch.setattr(publish, "newest_day", lambda _: date(2026, 1, 1))
+    monkeypatch.setattr(erasure, "is_finished", lambda _: False)
+    monkeypatch.setattr(cli, "_publish_without", fail)
+    places = ["--raw", str(here.raw), "--warehouse", str(here.warehouse)]
+    with pytest.raises(RunError, match="check failed"):
+        cli.cli(["erase", *places, "--user", "ann"], standalone_mode=False)
+    assert done == ["forgotten", "publication"]
 
 
 def test_a_dial_that_names_the_person_is_told(here: Settings, tmp_path: Path) -> None:

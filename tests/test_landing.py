@@ -942,6 +942,19 @@ def test_tables_of_the_warehouse_need_their_required_columns(
     ]
 
 
+def test_a_column_with_the_name_of_the_places_of_rows_is_told(
+    raw: Path, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    (raw / "tracks.csv").write_text("rowid,id,event,timestamp\n1,e1,Opened,2026-03-01\n")
+    (raw / "groups.csv").write_text("ROWID,id,group_id,timestamp\n1,g1,acme,2026-03-01\n")
+    why = "the column rowid has the name that DuckDB has for the places of rows; rename it"
+    assert problems(raw, warehouse) == [f"groups.csv: table groups: {why}"]
+
+    warehouse.execute("create schema raw")
+    warehouse.execute("create table raw.tracks (id text, event text, timestamp text, rowid text)")
+    assert problems(None, warehouse) == [f"raw.tracks: {why}"]
+
+
 def test_tables_of_the_warehouse_hold_ids_and_properties_as_text(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:

@@ -108,6 +108,24 @@ def test_the_whole_run_equals_the_slow_reading(
         assert differences(connection, case) == {}, f"seed {seed}"
 
 
+def test_copies_that_tie_go_by_their_traits_as_text_nulls_first(marts: CompiledMarts) -> None:
+    case = random_case(1, SMALL)
+    acme = {"id": "g1", "group_id": "acme", "timestamp": "2026-03-01"}
+    bolt = acme | {"id": "g2", "group_id": "bolt"}
+    groups = [acme | {"seats": "9"}, acme | {"seats": "10"}, bolt | {"name": "B"}]
+    groups.append(bolt | {"plan": "pro"})
+    case = case._replace(
+        raw={"tracks": [], "identifies": [], "groups": groups},
+        dials=case.dials | {"exclusions": []},
+        as_of=date(2026, 3, 10),
+    )
+    with marts.run(case) as connection:
+        assert connection.execute(
+            "select account_id, seat_count, account_name, plan from marts.accounts order by all"
+        ).fetchall() == [("acme", 10, None, None), ("bolt", None, None, "pro")]
+        assert differences(connection, case) == {}
+
+
 HISTORIES = ("account_activation_daily", "user_engagement_daily", "account_engagement_daily")
 
 

@@ -1,5 +1,6 @@
 """Publication: complete, read-only, swapped in one step, and never in a reader's way."""
 
+import errno
 import hashlib
 import os
 import random
@@ -153,6 +154,27 @@ def test_the_last_five_versions_are_kept_by_number_not_by_name(
         publish.publish(work, tmp_path, name)
 
     assert sorted(path.name for path in tmp_path.glob("run-*")) == sorted(names[-5:])
+
+
+def test_an_old_version_that_cannot_be_removed_now_goes_with_the_next_publication(
+    work: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that holds somebody who was erased has to go."""
+    names = [f"run-{number:05d}-2026-03-01" for number in range(1, 9)]
+    for name in names[:5]:
+        publish.publish(work, tmp_path, name)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTEMPTY, "a reader has it open")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", refuse)
+        publish.publish(work, tmp_path, names[5])
+        assert (tmp_path / "current").resolve().name == names[5]
+        with pytest.raises(OSError, match="a reader has it open"):
+            publish.publish(work, tmp_path, names[6], first_kept=6)
+    publish.publish(work, tmp_path, names[7])
+    assert sorted(path.name for path in tmp_path.glob("run-*")) == names[-5:]
 
 
 def test_what_a_killed_run_left_is_removed_and_was_never_visible(

@@ -1,4 +1,4 @@
-{# How many characters two texts differ by (Levenshtein). DuckDB counts the bytes of UTF-8: an accent makes up to two. #}
+{# How many characters two texts differ by (Levenshtein). #}
 {% macro edit_distance(one, other) -%}
     {{ return(adapter.dispatch('edit_distance')(one, other)) }}
 {%- endmacro %}

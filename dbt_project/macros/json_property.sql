@@ -4,7 +4,8 @@
 {%- endmacro %}
 
 {% macro default__json_property(json_text, name) -%}
-    get_json_object({{ json_text }}, concat('$["', {{ name }}, '"]'))
+    {#- a path would not find names with a quote in them -#}
+    try_element_at(from_json({{ json_text }}, 'map<string,string>'), {{ name }})
 {%- endmacro %}
 
 {% macro duckdb__json_property(json_text, name) -%}

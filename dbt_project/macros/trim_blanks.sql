@@ -4,7 +4,7 @@
 {%- endmacro %}
 
 {% macro default__trim_blanks(expression) -%}
-    trim(both ' \t\n\r\f\u000b' from cast({{ expression }} as {{ dbt.type_string() }}))
+    trim(both ' \t\n\r\u000b\u000c' from cast({{ expression }} as {{ dbt.type_string() }}))
 {%- endmacro %}
 
 {% macro duckdb__trim_blanks(expression) -%}

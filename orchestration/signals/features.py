@@ -54,7 +54,7 @@ class Activity:
     """Who was there on which day, dense, one row per account and one column per day.
 
     Attributes:
-        active_users: Users with at least one tracked event that day, shape (accounts, days).
+        active_users: Users with points of the default model on that day, shape (accounts, days).
         members: Members of the account that day; below 1 counts as 1. Same shape.
         is_live: Seen by then and not gone (canceled, expired) at the end of that day. Same shape.
         group: Number of the peer group (the plan) that day, 0 to `groups` - 1. Same shape.

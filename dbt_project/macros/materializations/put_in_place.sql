@@ -53,7 +53,7 @@ same code cannot have changed: five statements more per model, a tenth of a run 
             {%- endif -%}
         {%- endset -%}
         {%- set strategy = adapter.get_incremental_strategy_macro(
-            context, config.get('incremental_strategy')
+            context, config.get('incremental_strategy') or 'restate'
         ) -%}
         {% call statement('main') -%}{{ widen }}{{ strategy(told) }}{%- endcall %}
     {%- endif -%}

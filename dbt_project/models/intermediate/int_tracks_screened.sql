@@ -148,7 +148,7 @@ name_keys as (
 
     select
         tracked_events.event_name,
-        {{ dbt.listagg('tracked_events.event_key', "'|'", 'order by tracked_events.event_key') }}
+        {{ listed_in_order('tracked_events.event_key', 'tracked_events.event_key', "'|'") }}
             as key_set
     from (select distinct event_name, event_key from tracked_events) as tracked_events
     inner join names on tracked_events.event_name = names.event_name
@@ -192,7 +192,7 @@ conditional_keys as (
     select
         event_name,
         properties,
-        {{ dbt.listagg('event_key', "'|'", 'order by event_key') }} as key_set
+        {{ listed_in_order('event_key', 'event_key', "'|'") }} as key_set
     from conditional_matches
     group by 1, 2
 
