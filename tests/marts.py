@@ -7,11 +7,13 @@ here: compiling the project and running its SELECTs in order. Expected values do
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import duckdb
 from raw_cases import RAW_COLUMNS, Case, Tables
@@ -192,8 +194,9 @@ def dbt(settings: Settings, *arguments: str, **variables: str) -> None:
     """Run dbt on a warehouse as a run does, in a process of its own with the parsed project."""
     told = [*arguments, *dbt_arguments(settings, **variables)]
     invocation = dbt_process.Invocation(settings, parsed_project(settings), told)
-    for _ in dbt_process.invoke(invocation):
-        pass
+    with patch.dict(os.environ):  # where the process finds its settings, and others not
+        for _ in dbt_process.invoke(invocation):
+            pass
 
 
 def raw_columns(table: str) -> str:
