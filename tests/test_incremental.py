@@ -168,7 +168,7 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> CompiledMarts:
     return CompiledMarts(tmp_path_factory.mktemp("compiled"))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([SMALL, USUAL]))
 def test_runs_equal_one_full_build(marts: CompiledMarts, seed: int, size: Size) -> None:
     """Small cases have accounts without users, usual ones devices of several; both cost alike."""
