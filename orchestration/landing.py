@@ -25,8 +25,8 @@ from orchestration.raw_files import (
     LAYOUT,
     OWN_COLUMNS,
     REQUIRED,
-    ROW_PLACE,
-    TAKEN,
+    RESERVED,
+    RESERVED_NAME,
     TIME_TYPES,
     TYPES,
     RawFile,
@@ -388,7 +388,7 @@ def _wrong_tables(tables: Mapping[str, Mapping[str, str]]) -> list[str]:
             for name, kind in LAYOUT[table].items()
             if kind == "time" and name in columns and not is_time(columns[name])
         ]
-        problems += [f"raw.{table}: {TAKEN}" for name in columns if name == ROW_PLACE]
+        problems += [f"raw.{table}: {RESERVED}" for name in columns if name == RESERVED_NAME]
         problems += [
             f"raw.{table}: the column {name} holds {columns[name]}; an id or a name is text or a "
             "whole number"

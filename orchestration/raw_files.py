@@ -75,9 +75,11 @@ IDENTIFYING = {"id", "event", "user_id", "anonymous_id", "context_group_id", "gr
 """The columns by which rows, events, people and accounts are told apart."""
 
 OWN_COLUMNS = {"_unparsed": "VARCHAR", "_load_id": "BIGINT"}
-ROW_PLACE = "rowid"
-TAKEN = f"the column {ROW_PLACE} has the name that DuckDB has for the places of rows; rename it"
 """What landing adds: JSON text of the values that could not be read, and the load of the row."""
+RESERVED_NAME = "rowid"
+RESERVED = (
+    f"the column {RESERVED_NAME} has the name that DuckDB has for the places of rows; rename it"
+)
 
 FORMATS = "parquet, csv, ndjson and jsonl, the last three also with .gz"
 
@@ -282,7 +284,7 @@ def _match(file: RawFile, found: Iterable[Column]) -> tuple[Column, ...]:
         for name in dict.fromkeys(targets)
         if targets.count(name) > 1
     ]
-    problems += [f"{place}: {TAKEN}" for name in targets if name == ROW_PLACE]
+    problems += [f"{place}: {RESERVED}" for name in targets if name == RESERVED_NAME]
     for column in columns:
         kind = layout.get(column.target, "text")
         if kind == "time" and not is_time(column.type):

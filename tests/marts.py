@@ -65,12 +65,7 @@ class CompiledMarts:
     """
 
     def __init__(self, folder: Path) -> None:
-        settings = Settings.resolve(warehouse=folder, seeds=CHECKOUT / "seeds")
-        self._settings = replace(settings, timezone=SOME_TIMEZONE)
-        with duckdb.connect(str(settings.work_db)) as connection:
-            connection.execute("create schema raw")
-            for table in RAW_COLUMNS:
-                connection.execute(f"create table raw.{table} ({raw_columns(table)})")
+        self._settings = replace(empty_warehouse(folder), timezone=SOME_TIMEZONE)
         self.statements = self._built()
         self._known = {"known_load": str(KNOWN_LOAD), "known_as_of": KNOWN_DATE}
         self.restating = self._built(**self._known)
@@ -188,6 +183,16 @@ class CompiledMarts:
             else:
                 kind = "view" if kind == "view" else "table"
                 connection.execute(f"create or replace {kind} {statement.relation} as {select}")
+
+
+def empty_warehouse(folder: Path) -> Settings:
+    """Return a warehouse with raw tables that hold no row, made in an empty folder."""
+    settings = Settings.resolve(warehouse=folder, seeds=CHECKOUT / "seeds")
+    with duckdb.connect(str(settings.work_db)) as connection:
+        connection.execute("create schema raw")
+        for table in RAW_COLUMNS:
+            connection.execute(f"create table raw.{table} ({raw_columns(table)})")
+    return settings
 
 
 def dbt(settings: Settings, *arguments: str, **variables: str) -> None:

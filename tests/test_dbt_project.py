@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from marts import dbt, raw_columns
-from raw_cases import RAW_COLUMNS
+from marts import dbt, empty_warehouse
 
 from orchestration.errors import RunError
 from orchestration.project import CHECKOUT, DBT_PROJECT, Settings
@@ -30,13 +29,7 @@ DAY = "2026-01-31"
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Return a warehouse with raw tables that hold no row."""
-    folder = tmp_path_factory.mktemp("dbt")
-    settings = Settings.resolve(warehouse=folder, seeds=CHECKOUT / "seeds")
-    with duckdb.connect(str(settings.work_db)) as connection:
-        connection.execute("create schema raw")
-        for table in RAW_COLUMNS:
-            connection.execute(f"create table raw.{table} ({raw_columns(table)})")
-    return settings
+    return empty_warehouse(tmp_path_factory.mktemp("dbt"))
 
 
 def dbt_alone(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
