@@ -58,4 +58,5 @@ else
 endif
 
 dev: environment
-	@DAGSTER_HOME="$$($(BIN)/python -m orchestration.execution)" $(BIN)/dagster dev -h 127.0.0.1
+	@home="$$($(BIN)/python -m orchestration.execution)" \
+		&& DAGSTER_HOME="$$home" $(BIN)/dagster dev -h 127.0.0.1

@@ -12,7 +12,6 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,7 +110,7 @@ def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: s
     """Remove a user or an account from the warehouse for good, and keep them out."""
     from orchestration import erasure, execution, report
     from orchestration.dials import load_dials
-    from orchestration.publish import newest_day
+    from orchestration.publish import newest_day, versions
 
     name = user or account or ""
     if (user is None) == (account is None) or not name.strip():
@@ -120,17 +119,18 @@ def erase(raw: Path | None, warehouse: Path | None, user: str | None, account: s
     load_dials(settings.seeds)
     erasure.check_there(settings)  # before a lock is left where nothing was
     with _writing(settings):
-        before = erasure.versions(settings)
+        before = set(versions(settings.published))
         done = erasure.erase(settings, "user" if user else "account", name)
-        execution.forget_failed_runs(settings)
-        as_of = newest_day(settings.published)
-        if as_of and not erasure.is_finished(settings):
-            _publish_without(settings, as_of, done.first_date)
-    gone = before - erasure.versions(settings)
+        with _told_what_is_left(settings):
+            execution.forget_failed_runs(settings)
+            as_of = newest_day(settings.published)
+            if as_of and not erasure.is_finished(settings):
+                _publish_without(settings, as_of, done.first_date)
+    gone = before - set(versions(settings.published))
     report.print_erasure(
         settings,
         done,
-        sorted(gone),
+        sorted(path.name for path in gone),
         [
             *map(str, erasure.landing_files(settings, done)),
             *erasure.dial_lines(settings, {name, *done.names}),
@@ -164,6 +164,10 @@ def check(raw: Path | None, warehouse: Path | None) -> None:
         if not refused:
             click.echo(right)
         raise InputError([*refused, *error.problems]) from None
+    except RunError as error:
+        if not refused:
+            raise
+        raise InputError([*refused, str(error)]) from None
     problems = check_traits(dials, plan.columns("identifies"), plan.columns("groups"))
     if problems or refused:
         raise InputError([*problems, *refused])
@@ -192,10 +196,11 @@ def query(sql: str, warehouse: Path | None, form: str, limit: int | None, work: 
     """Ask the published marts in SQL, read-only."""
     from orchestration import report
 
-    settings = Settings.resolve(warehouse=warehouse)
+    settings = Settings.resolve(warehouse=warehouse, is_reader=True)
     if not work and not settings.published_db.exists():
         raise RunError(f"nothing is published in {settings.warehouse} yet: accountpulse run")
-    report.print_query(settings.work_db if work else settings.published_db, sql, form, limit)
+    with suppress(BrokenPipeError):  # whoever read it has seen enough
+        report.print_query(settings.work_db if work else settings.published_db, sql, form, limit)
 
 
 @cli.command()
@@ -211,10 +216,11 @@ def backtest(warehouse: Path | None, form: str) -> None:
     """Show how often flags and the risk ranking were right on the warehouse's own history."""
     from orchestration import report
 
-    settings = Settings.resolve(warehouse=warehouse)
+    settings = Settings.resolve(warehouse=warehouse, is_reader=True)
     if not settings.published_db.exists():
         raise RunError(f"nothing is published in {settings.warehouse} yet: accountpulse run")
-    report.print_backtest(settings.published_db, form)
+    with suppress(BrokenPipeError):
+        report.print_backtest(settings.published_db, form)
 
 
 @cli.command()
@@ -228,7 +234,7 @@ def simulate(
     *, accounts: int, days: int, events: int | None, out: Path, seed: int, until: date | None
 ) -> None:
     """Make raw data of a video-collaboration product with known truths."""
-    until = until or Settings.resolve().yesterday()
+    until = until or Settings.resolve(is_reader=True).yesterday()
     _simulate(out, accounts=accounts, days=days, events=events, until=until, seed=seed)
 
 
@@ -242,9 +248,8 @@ def demo(accounts: int, days: int, events: int, folder: Path) -> None:
     from orchestration import report
     from orchestration.simulate import check_numbers
 
-    settings = replace(
-        Settings.resolve(CHECKOUT, folder / "warehouse", CHECKOUT / "seeds"),
-        raw=folder.absolute() / "raw",  # not there yet
+    settings = Settings.resolve(
+        folder / "raw", folder / "warehouse", CHECKOUT / "seeds", is_reader=True
     )
     until = settings.yesterday()
     check_numbers(
@@ -264,7 +269,8 @@ def demo(accounts: int, days: int, events: int, folder: Path) -> None:
             _run(settings, until)
         except KeyboardInterrupt:
             raise RunError("stopped; there is no demo now: accountpulse demo") from None
-        report.print_demo(settings)
+        with suppress(BrokenPipeError):
+            report.print_demo(settings)
 
 
 def _source(settings: Settings) -> Path:
@@ -273,12 +279,14 @@ def _source(settings: Settings) -> Path:
 
 
 def _clear_demo(settings: Settings) -> None:
-    """Makes room for a new demo; the lock that is held stays."""
+    """Makes room for a new demo; the lock that is held stays, and what Dagster's pages read."""
     shutil.rmtree(settings.raw, ignore_errors=True)
     for path in settings.warehouse.iterdir():
+        if path in {settings.lock_file, settings.dagster_home}:
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path != settings.lock_file:
+        else:
             path.unlink()
 
 
@@ -379,21 +387,31 @@ def _execute(
 
 
 def _publish_without(settings: Settings, as_of: date, first_date: date | None) -> None:
-    """Builds everything anew from what an erasure left, and publishes it.
-
-    Raises:
-        RunError: that failed; says what is still to be done.
-    """
+    """Builds everything anew from what an erasure left, and publishes it."""
     from orchestration import dbt_process
 
     click.echo(f"{settings.warehouse}: everything anew, as of {as_of}")
     from_date = min(first_date, as_of) if first_date else None
     dbt_process.start(settings)
+    _execute(settings, as_of, from_date=from_date, full_refresh=True)
+
+
+@contextmanager
+def _told_what_is_left(settings: Settings) -> "Iterator[None]":
+    """What goes wrong once somebody is erased from the work file is told with what is still to do.
+
+    Raises:
+        RunError: in place of whatever it was.
+    """
     try:
-        _execute(settings, as_of, from_date=from_date, full_refresh=True)
-    except (InputError, RunError, KeyboardInterrupt) as error:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        is_plain = isinstance(error, InputError | RunError | KeyboardInterrupt)
+        told = str(error) if is_plain else _of_files(error)
+        if told is None:
+            raise
         raise RunError(
-            f"{str(error) or 'stopped'}\nerased from {settings.work_db.name}; the versions"
+            f"{told or 'stopped'}\nerased from {settings.work_db.name}; the versions"
             " published before go as soon as a run succeeds: put right what is told above, then"
             " the same command or accountpulse run"
         ) from error
@@ -496,7 +514,8 @@ def _exit_code(command: "Callable[[], object]") -> int:
     except (click.Abort, KeyboardInterrupt):
         lines, code = ["stopped; what is published is as it was"], 1
     except OSError as error:
-        lines, code = [f"{error.filename or 'input/output'}: {error.strerror or error}"], 1
+        lines = [f"{error.filename or 'input/output'}: {error.strerror or error}"]
+        code = 2 if isinstance(error, NotADirectoryError) else 1
     except Exception as error:
         told = _of_files(error)
         if not told:
@@ -509,11 +528,13 @@ def _exit_code(command: "Callable[[], object]") -> int:
 
 def _of_files(error: BaseException | None) -> str | None:
     """What to say of files that are behind an error, if some are: anything else is a defect."""
+    import sqlite3
+
     while error:
         said = str(error).partition("\n")[0]
         if re.search(r"disk I/O|(disk|database) .*full|No space left|readonly|Read-only", said):
             return f"files could not be written or read: {said}; is the disk full?"
-        if re.search(r"sqlite3\.DatabaseError\).*(not a database|malformed)", said):
+        if isinstance(error, sqlite3.DatabaseError) and re.search("not a data|malformed", said):
             return (
                 "Dagster's records are damaged; no mart depends on them: delete the folder .dagster"
                 f" of the warehouse, or what DAGSTER_HOME names ({said})"

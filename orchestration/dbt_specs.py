@@ -11,12 +11,12 @@ from typing import Any
 
 import dagster as dg
 
-AFTER_SIGNALS = ["tag:after_signals", "source:signals"]
-"""Models that read what Python wrote, and the tests of those Python tables."""
+AFTER_SIGNALS = "tag:after_signals"
+"""Models that read what Python wrote, with their tests."""
 
 SELECTIONS: dict[str, dict[str, Any]] = {
-    "dbt_models": {"exclude": " ".join(AFTER_SIGNALS)},
-    "dbt_after_signals": {"select": " ".join(AFTER_SIGNALS)},
+    "dbt_models": {"exclude": AFTER_SIGNALS},
+    "dbt_after_signals": {"select": AFTER_SIGNALS},
 }
 
 UNIQUE_ID = "dagster_dbt/unique_id"

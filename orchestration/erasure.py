@@ -73,11 +73,6 @@ def is_finished(settings: Settings) -> bool:
         return is_clean(connection, settings.published)
 
 
-def versions(settings: Settings) -> set[str]:
-    """Names of the published versions."""
-    return {path.name for path in settings.published.glob("run-*")}
-
-
 def remove_unfinished(settings: Settings) -> None:
     """Removes what a killed erasure left behind; the caller holds the writer lock."""
     for path in (_building(settings), Path(f"{_building(settings)}.wal")):

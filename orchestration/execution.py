@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from orchestration.defs.resources import (
     FULL_REFRESH_TAG,
     INPUT,
     RESTATE_DIALS_TAG,
+    WAREHOUSE_TAG,
 )
 from orchestration.errors import InputError, RunError
 from orchestration.lock import writer_lock
@@ -31,7 +33,6 @@ from orchestration.project import Settings
 
 JOB = "daily_refresh"
 STARTED_BY = {"accountpulse/started_by": "command"}
-WAREHOUSE_TAG = "accountpulse/warehouse"
 
 INSTANCE: dict[str, Any] = {
     "telemetry": {"enabled": False},
@@ -48,6 +49,9 @@ INSTANCE: dict[str, Any] = {
     "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
     "run_monitoring": {"enabled": True, "start_timeout_seconds": 600},
 }
+
+RECORDS = ("event_log.db", "history/**/*.db", "schedules/**/*.db")
+"""Dagster's own files of SQLite in its home."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def prepare_instance(settings: Settings) -> None:
-    """Makes the instance with our settings, where there is none yet; its folder is then the home.
+    """Makes the instance, and its folder the home; with our settings, where it is a new folder.
 
     One at a time, and anew where that was interrupted: Dagster mends neither.
     """
@@ -150,10 +154,10 @@ def prepare_instance(settings: Settings) -> None:
     made = home / ".made"
     if made.exists():
         return
-    with writer_lock(home / ".making.lock"):
-        file = home / "dagster.yaml"
-        if not file.exists():
-            file.write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
+    lock = home / ".making.lock"
+    with writer_lock(lock):
+        if set(home.iterdir()) == {lock}:  # others' records stay where they are looked for
+            (home / "dagster.yaml").write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
         events = home / "event_log.db"
         if events.exists() and not _has_tables(events, {"event_logs", "asset_keys"}):
             events.unlink()
@@ -249,7 +253,8 @@ def forget_failed_runs(settings: Settings) -> None:
                 continue
             instance.delete_run(run.run_id)
             shutil.rmtree(settings.dagster_home / "storage" / run.run_id, ignore_errors=True)
-    for path in settings.dagster_home.rglob("*.db"):
+    home = settings.dagster_home
+    for path in (file for files in RECORDS for file in home.glob(files)):
         with closing(sqlite3.connect(path, timeout=60)) as connection:
             connection.execute("vacuum")
             connection.execute("pragma wal_checkpoint(truncate)")
@@ -259,7 +264,7 @@ def _is_of_another(run: dg.DagsterRun, settings: Settings) -> bool:
     """Whether a run is on another warehouse that shares an instance outside of both."""
     own = str(settings.warehouse.resolve())
     is_shared = not settings.dagster_home.resolve().is_relative_to(own)
-    return is_shared and run.tags.get(WAREHOUSE_TAG, own) != own
+    return is_shared and run.tags.get(WAREHOUSE_TAG) != own
 
 
 @contextmanager
@@ -324,6 +329,9 @@ def _close_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> None:
 
 
 if __name__ == "__main__":  # for `make dev`: the folder that `DAGSTER_HOME` is to name
-    found = Settings.resolve()
-    prepare_instance(found)
+    try:
+        found = Settings.resolve()
+        prepare_instance(found)
+    except (InputError, RunError) as error:
+        sys.exit(str(error))
     print(found.dagster_home)

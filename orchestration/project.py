@@ -37,8 +37,24 @@ DAMAGED = re.compile("not a valid D|corrupt|not read enough bytes|checksum", re.
 RESTORED = "partial_parse.msgpack"
 """The file from which dbt restores its own manifest without parsing."""
 
-MEMORY_MB = min(6_000, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 6 // 10_000_000)
-"""Memory for DuckDB: six tenths of the machine's, and no more than what it gains by."""
+CONTAINER_MEMORY = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where Linux says how much memory a container may take, if it has a limit."""
+
+
+def memory_bytes() -> int:
+    """Memory of the machine, or of the container where that has less."""
+    sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in CONTAINER_MEMORY:
+        with suppress(OSError, ValueError):  # not there, or "max"
+            sizes.append(int(path.read_text()))
+    return min(sizes)
+
+
+MEMORY_MB = min(6_000, memory_bytes() * 6 // 10_000_000)
+"""Memory for DuckDB: six tenths of all, and no more than what it gains by."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +82,17 @@ class Settings:
         warehouse: str | Path | None = None,
         seeds: str | Path | None = None,
         memory_limit: str | None = None,
+        *,
+        is_reader: bool = False,
     ) -> "Settings":
         """Settings from flags, then the environment, then the defaults inside the checkout.
+
+        Args:
+            raw: see above, as the others.
+            warehouse: see above.
+            seeds: see above.
+            memory_limit: see above.
+            is_reader: who asks reads neither raw files nor dials, so they need not be there.
 
         Raises:
             InputError: a folder that was asked for is not there, the time zone is unknown, or the
@@ -80,9 +105,9 @@ class Settings:
             warehouse or os.environ.get("ACCOUNTPULSE_WAREHOUSE") or CHECKOUT / "data" / "warehouse"
         )
         problems = []
-        if asked and not landing.is_dir():
+        if asked and not is_reader and not landing.is_dir():
             problems.append(f"{asked}: no such folder of raw data")
-        if not seeds.is_dir():
+        if not is_reader and not seeds.is_dir():
             problems.append(f"{seeds}: no such folder of dials")
         if warehouse.exists() and not warehouse.is_dir():
             problems.append(f"{warehouse}: is a file, not the folder of a warehouse")

@@ -11,6 +11,7 @@ Parquet files those that stay as they are get a second name (a hard link).
 """
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ _ON_DAYS = 'where "date" in (select unnest($days::date[]))'
 PARTIAL = ".partial"
 """Ending of a version's folder while it is being written."""
 
+VERSION = re.compile(rf"run-\d{{5,}}-\d{{4}}-\d\d-\d\d({re.escape(PARTIAL)})?")
 DATE_LENGTH = len("2026-01-31")
 KEPT = 5
 STORAGE_VERSION = "v1.0.0"
@@ -142,7 +144,7 @@ def run_name(published: Path, known: Sequence[str], as_of: date) -> str:
         known: names of earlier runs, also of those whose folder is gone.
         as_of: the day that the marts describe.
     """
-    folders = [path.name for path in published.glob("run-*") if path.suffix != PARTIAL]
+    folders = [path.name for path in versions(published) if path.suffix != PARTIAL]
     newest = max((number_of(name) for name in [*known, *folders]), default=0)
     return f"run-{newest + 1:05d}-{as_of.isoformat()}"
 
@@ -500,9 +502,15 @@ def _switch(published: Path, name: str) -> None:
     flush(published)
 
 
+def versions(published: Path) -> list[Path]:
+    """Folders of the versions, also half-written ones, oldest first; other names are not ours."""
+    ours = (path for path in published.glob("run-*") if VERSION.fullmatch(path.name))
+    return sorted(ours, key=lambda path: number_of(path.name))
+
+
 def versions_before(published: Path, number: int) -> list[Path]:
     """Folders of the versions, also half-written ones, with a lower number than this."""
-    return sorted(path for path in published.glob("run-*") if number_of(path.name) < number)
+    return [path for path in versions(published) if number_of(path.name) < number]
 
 
 def _prune(published: Path, first_kept: int) -> None:
@@ -511,9 +519,8 @@ def _prune(published: Path, first_kept: int) -> None:
     Where an old one cannot be removed now, the next publication tries again.
     """
     current = (published / "current").resolve()
-    versions = sorted(published.glob("run-*"), key=lambda path: number_of(path.name))
     with_erased = versions_before(published, first_kept)
-    for path in {*versions[:-KEPT], *with_erased}:
+    for path in {*versions(published)[:-KEPT], *with_erased}:
         if path != current:
             shutil.rmtree(path, ignore_errors=path not in with_erased)
 

@@ -198,7 +198,9 @@ def _table(
         for column in values
     ]
     for name, is_number in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(
+            Text(_visible(name)), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text("" if value is None else _visible(str(value))) for value in row))
     return table
@@ -211,6 +213,10 @@ def _visible(text: str) -> str:
 
 def _finite(value: object) -> object:
     """JSON has no number that is none, and no infinite one."""
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -506,8 +512,9 @@ def print_demo(settings: Settings) -> None:
             columns = [column[0] for column in cursor.description or []]
             console.print()
             console.print(_table(columns, cursor.fetchall(), title))
-    ask = f"{_command()} query --warehouse {shlex.quote(str(settings.warehouse))}"
-    told = f"ACCOUNTPULSE_RAW={settings.raw} ACCOUNTPULSE_WAREHOUSE={settings.warehouse}"
+    raw, warehouse = shlex.quote(str(settings.raw)), shlex.quote(str(settings.warehouse))
+    ask = f"{_command()} query --warehouse {warehouse}"
+    told = f"ACCOUNTPULSE_RAW={raw} ACCOUNTPULSE_WAREHOUSE={warehouse}"
     print(
         f"\nThe marts are in {settings.published_db}, and as Parquet beside it. Next:"
         f'\n  {ask} "select * from account_health limit 5"'

@@ -16,11 +16,14 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
 from orchestration import runs, tested
 from orchestration.cli import _exit_code, _source
+from orchestration.defs.resources import WAREHOUSE_TAG
+from orchestration.execution import prepare_instance
 from orchestration.project import CHECKOUT, Settings
 from orchestration.simulate import simulate
 
@@ -230,6 +233,9 @@ def test_dagster_materialising_one_partition_does_the_same_as_the_command(
     assert done.returncode == 0, done.stderr[-3000:]
 
     assert different_tables(warehouse, other, "ops.runs", "ops.landed_files") == []
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+        (run,) = instance.get_runs()
+    assert run.tags[WAREHOUSE_TAG] == str(other)
 
 
 def materialize(
@@ -426,6 +432,31 @@ def test_two_warehouses_that_share_a_new_instance_make_it_one_after_the_other(
     for path in ("history/runs.db", "schedules/schedules.db"):
         with closing(sqlite3.connect(home / path)) as connection:
             assert len(connection.execute("select * from alembic_version").fetchall()) == 1
+
+
+def test_records_of_dagster_that_are_there_keep_their_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", environment(DAGSTER_HOME=str(tmp_path)))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions("theirs", ["one"])
+    prepare_instance(Settings.resolve(warehouse=tmp_path / "warehouse"))
+    with dg.DagsterInstance.get() as instance:
+        assert list(instance.get_dynamic_partitions("theirs")) == ["one"]
+    assert not (tmp_path / "dagster.yaml").exists()
+
+
+def test_dagsters_pages_are_not_begun_without_a_home() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "orchestration.execution"],
+        env=environment(ACCOUNTPULSE_RAW="/no/such/folder"),
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == "/no/such/folder: no such folder of raw data\n"
 
 
 def test_an_event_log_that_was_not_made_to_its_end_is_made_anew(
@@ -869,8 +900,7 @@ def test_only_trouble_with_the_disk_is_told_as_such(capsys: pytest.CaptureFixtur
     """A defect keeps its traceback, also where a file was looked for on the way."""
     assert _exit_code(lambda: fail(sqlite3.OperationalError("disk I/O error"))) == 1
     assert "is the disk full?" in capsys.readouterr().err
-    records = "(sqlite3.DatabaseError) file is not a database"
-    assert _exit_code(lambda: fail(ValueError(records))) == 1
+    assert _exit_code(lambda: fail(sqlite3.DatabaseError("file is not a database"))) == 1
     assert "Dagster's records are damaged" in capsys.readouterr().err
     with pytest.raises(KeyError):
         _exit_code(lambda: fail(FileNotFoundError("no such file")))
@@ -923,21 +953,27 @@ def test_a_query_prints_a_table_csv_or_json(warehouse: Path) -> None:
 
 
 def test_a_table_shows_what_a_terminal_would_obey(warehouse: Path) -> None:
-    sql = "select 'a' || chr(27) || '[2Jb' || chr(155) || chr(7) as name"
+    sql = (
+        "select 'a' || chr(27) || '[2Jb' || chr(155) || chr(7) as name,"
+        ' 1 as "b\x1b[2J", 2 as "[/-]"'
+    )
 
     table = accountpulse("query", sql, "--warehouse", warehouse)
 
     assert r"a\x1b[2Jb\x9b\x07" in table.stdout
+    assert re.search(r"b\\x1b\[2J .* \[/-\] ", table.stdout)
     assert not set("\x1b\x9b\x07") & set(table.stdout)
 
 
 def test_json_has_no_infinite_number_and_loses_no_column(warehouse: Path) -> None:
     as_json = ("--warehouse", warehouse, "--format", "json")
-    numbers = "select 'nan'::double as a, '-inf'::double as b, 1.5 as c"
+    numbers = (
+        "select 'nan'::double as a, ['-inf'::double, 1] as b, 1.5 as c, {'e': 'nan'::double} as d"
+    )
     rows = accountpulse("query", numbers, *as_json)
     twice = accountpulse("query", "select 1 as a, 2 as a", *as_json)
 
-    assert json.loads(rows.stdout) == [{"a": None, "b": None, "c": 1.5}]
+    assert json.loads(rows.stdout) == [{"a": None, "b": [None, 1], "c": 1.5, "d": {"e": None}}]
     assert (twice.returncode, twice.stdout) == (2, "")
     assert twice.stderr == "query: two columns have one name, which JSON cannot tell apart\n"
 
@@ -975,6 +1011,33 @@ def test_a_query_that_writes_or_is_wrong_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_whoever_reads_the_answer_may_leave_early(form: str, warehouse: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ask_for = ("query", "from range(100000)", "--warehouse", warehouse, "--format", form)
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestration.cli", *map(str, ask_for)],
+        env=environment(),
+        cwd=CHECKOUT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_who_only_reads_needs_neither_raw_files_nor_dials(warehouse: Path, tmp_path: Path) -> None:
+    gone = {"ACCOUNTPULSE_RAW": "/no/such/raw", "ACCOUNTPULSE_SEEDS": "/no/such/seeds"}
+    for command in (
+        ("query", "select 1", "--warehouse", warehouse),
+        ("backtest", "--warehouse", warehouse),
+        ("simulate", "--accounts", "1", "--days", "7", "--out", tmp_path / "made"),
+    ):
+        assert accountpulse(*command, **gone).returncode == 0
+
+
 def test_a_query_before_anything_is_published_says_so(tmp_path: Path) -> None:
     done = accountpulse("query", "select 1", "--warehouse", tmp_path)
 
@@ -998,6 +1061,8 @@ def test_a_demo_that_cannot_be_made_leaves_the_one_before_and_one_at_work_is_wai
 ) -> None:
     (tmp_path / ".accountpulse-demo").touch()
     shutil.copytree(warehouse, tmp_path / "warehouse", symlinks=True)
+    (records,) = (tmp_path / "warehouse" / ".dagster").glob("event_log.db")
+    shown = records.stat().st_ino
     smallest = ("--folder", tmp_path, "--accounts", "5", "--events", "2000")
 
     done = accountpulse("demo", *smallest, "--days", "9999")
@@ -1012,6 +1077,11 @@ def test_a_demo_that_cannot_be_made_leaves_the_one_before_and_one_at_work_is_wai
         assert (first.wait(), second.wait()) == (0, 0)
     days = "select count(distinct date) <= 8 from marts.account_engagement_daily"
     assert ask(tmp_path / "warehouse", days) == [(True,)]
+    assert records.stat().st_ino == shown, "Dagster's pages have it open"
+
+    a_file = accountpulse("demo", "--folder", __file__)
+    assert a_file.returncode == 2
+    assert a_file.stderr == f"{__file__}: Not a directory\n"
 
 
 def test_tables_in_capitals_are_found_and_accounts_are_there_before_the_first_event(

@@ -4,6 +4,7 @@ import csv
 import secrets
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -30,8 +31,9 @@ from test_cli import (
 )
 
 from orchestration import cli, erasure, execution, landing, publish, runs, tested
+from orchestration.defs.resources import WAREHOUSE_TAG
 from orchestration.errors import InputError, RunError
-from orchestration.execution import dagster_instance, forget_failed_runs
+from orchestration.execution import STARTED_BY, dagster_instance, forget_failed_runs
 from orchestration.landing import LandingResult
 from orchestration.project import CHECKOUT, Settings
 from orchestration.simulate import simulate
@@ -578,32 +580,40 @@ def test_what_dagster_keeps_of_failed_runs_is_forgotten(
 ) -> None:
     person = f"person-{secrets.token_hex(8)}"
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "shared"))
-    elsewhere = {"accountpulse/warehouse": "/somewhere/else"}
+    ours = {WAREHOUSE_TAG: str(here.warehouse)}
     with dagster_instance(here) as instance:
-        for run_id, tags in (("11111111", {}), ("22222222", {}), ("33333333", elsewhere)):
+        for run_id, tags in (
+            ("11111111", ours),
+            ("22222222", ours),
+            ("33333333", {WAREHOUSE_TAG: "/somewhere/else"}),
+            ("55555555", {}),
+        ):
             instance.add_run(
                 dg.DagsterRun(job_name="daily_refresh", run_id=run_id, tags=tags)  # type: ignore[attr-defined]
             )
-        dead = {"accountpulse/started_by": "command"}
+        dead = STARTED_BY | ours
         status = dg.DagsterRunStatus.STARTED
         instance.add_run(
             dg.DagsterRun(job_name="daily_refresh", run_id="44444444", status=status, tags=dead)  # type: ignore[attr-defined]
         )
-        other = instance.get_run_by_id("33333333")
-        assert other
-        instance.report_run_failed(other, "on another warehouse")
+        for run_id in ("33333333", "55555555"):
+            other = instance.get_run_by_id(run_id)
+            assert other
+            instance.report_run_failed(other, "on another warehouse, of another project")
         run = instance.get_run_by_id("11111111")
         assert run
         for i in range(200):
             instance.report_engine_event(f'Duplicate key "user_id: {person}-{i}"', run)
         instance.report_run_failed(run, f"constraint broken by {person}")
     assert holders(here.dagster_home, [person])
+    (here.dagster_home / "theirs.db").write_text("of another project")
 
     forget_failed_runs(here)
 
     assert holders(here.dagster_home, [person]) == set()
     with dagster_instance(here) as instance:
-        assert {run.run_id for run in instance.get_runs()} == {"22222222", "33333333"}
+        kept = {run.run_id for run in instance.get_runs()}
+    assert kept == {"22222222", "33333333", "55555555"}
 
 
 def test_failed_runs_are_forgotten_also_where_the_publication_fails(
@@ -623,9 +633,33 @@ def test_failed_runs_are_forgotten_also_where_the_publication_fails(
     monkeypatch.setattr(erasure, "is_finished", lambda _: False)
     monkeypatch.setattr(cli, "_publish_without", fail)
     places = ["--raw", str(here.raw), "--warehouse", str(here.warehouse)]
-    with pytest.raises(RunError, match="check failed"):
+    told = "check failed\nerased from work.duckdb; the versions published before go as soon as"
+    with pytest.raises(RunError, match=told):
         cli.cli(["erase", *places, "--user", "ann"], standalone_mode=False)
     assert done == ["forgotten", "publication"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (sqlite3.DatabaseError("file is not a database"), "Dagster's records are damaged"),
+        (KeyboardInterrupt(), "stopped"),
+    ],
+)
+def test_what_is_left_is_told_also_where_failed_runs_cannot_be_forgotten(
+    wrong: BaseException, told: str, here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here.raw, "tracks", [track("1", 1, "ann"), track("2", 2, "bob")])
+    land(here)
+
+    def fail(_: Settings) -> None:
+        raise wrong
+
+    monkeypatch.setattr(execution, "forget_failed_runs", fail)
+    places = ["--raw", str(here.raw), "--warehouse", str(here.warehouse)]
+    with pytest.raises(RunError, match=rf"{told}(.|\n)*\nerased from work.duckdb"):
+        cli.cli(["erase", *places, "--user", "ann"], standalone_mode=False)
+    assert ids(here) == ["2"]
 
 
 def test_a_dial_that_names_the_person_is_told(here: Settings, tmp_path: Path) -> None:

@@ -150,10 +150,14 @@ def test_the_last_five_versions_are_kept_by_number_not_by_name(
     work: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     names = [f"run-{number:05d}-2026-03-01" for number in range(99_997, 100_004)]
+    others = ["run-00001-2026-03-01.bak", "run-old"]
+    for name in others:
+        (tmp_path / name).mkdir()
     for name in names:
         publish.publish(work, tmp_path, name)
 
-    assert sorted(path.name for path in tmp_path.glob("run-*")) == sorted(names[-5:])
+    kept = sorted(path.name for path in tmp_path.glob("run-*"))
+    assert kept == sorted([*names[-5:], *others])
 
 
 def test_an_old_version_that_cannot_be_removed_now_goes_with_the_next_publication(
@@ -209,7 +213,8 @@ def test_a_failing_copy_leaves_current_as_it_was(
 
 
 def test_a_name_counts_on_from_every_run_that_ever_was(tmp_path: Path) -> None:
-    (tmp_path / "run-00007-2026-03-01").mkdir()
+    for name in ("run-00007-2026-03-01", "run-old", "run-00009-2026-03-01.bak"):
+        (tmp_path / name).mkdir()
 
     assert publish.run_name(tmp_path, [], DAY) == "run-00008-2026-03-01"
     assert publish.run_name(tmp_path, ["run-00011-2026-02-01"], DAY) == "run-00012-2026-03-01"

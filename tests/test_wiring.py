@@ -315,6 +315,20 @@ def test_paths_are_absolute_wherever_the_command_is_started(
     assert settings.environment["ACCOUNTPULSE_WORK_DB"] == str(settings.work_db)
 
 
+@pytest.mark.parametrize(
+    ("limit", "wanted"), [("4000000000\n", 4_000_000_000), ("max\n", None), (None, None)]
+)
+def test_a_container_has_the_memory_it_is_given(
+    limit: str | None, wanted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "memory.max"
+    if limit:
+        told.write_text(limit)
+    monkeypatch.setattr(project, "CONTAINER_MEMORY", [told])
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert project.memory_bytes() == (wanted or whole)
+
+
 def test_an_unknown_time_zone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCOUNTPULSE_REPORTING_TIMEZONE", "Mars/Olympus")
     with pytest.raises(InputError, match="reporting time zone 'Mars/Olympus' is not known"):

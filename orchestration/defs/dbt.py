@@ -41,7 +41,7 @@ def dbt_models(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DbtEv
                 load=landing.last_load(connection),
             )
         mark.unlink(missing_ok=True)
-        yield from _build(context, warehouse, ["--exclude", *AFTER_SIGNALS], known)
+        yield from _build(context, warehouse, ["--exclude", AFTER_SIGNALS], known)
         if not context.assets_def.is_subset:
             tested.begin(mark, built, STEPS)
 
@@ -56,7 +56,7 @@ def dbt_after_signals(context: dg.AssetExecutionContext, warehouse: Warehouse) -
         mark = warehouse.settings.tested_mark
         as_of = Request.of(context, warehouse.settings).as_of
         tested.redo(mark, as_of, tested.LAST)
-        yield from _build(context, warehouse, ["--select", *AFTER_SIGNALS])
+        yield from _build(context, warehouse, ["--select", AFTER_SIGNALS])
         tested.done(mark, as_of, tested.LAST)
 
 

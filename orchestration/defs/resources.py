@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FROM_DATE_TAG = "accountpulse/from_date"
 FULL_REFRESH_TAG = "accountpulse/full_refresh"
 RESTATE_DIALS_TAG = "accountpulse/restate_dials"
+WAREHOUSE_TAG = "accountpulse/warehouse"
 INPUT = "wrong_input"
 """Metadata of a failure that what was given is to blame for."""
 
@@ -76,6 +77,9 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
         """Takes the writer lock for the length of the run; waits for another writer."""
         say = context.log.warning if context.log else None
+        if context.instance and context.run and WAREHOUSE_TAG not in context.run.tags:
+            own = {WAREHOUSE_TAG: str(self.settings.warehouse.resolve())}
+            context.instance.add_run_tags(context.run.run_id, own)
         with writer_lock(self.settings.lock_file, on_wait=say):
             yield self
 

@@ -37,26 +37,18 @@ filled as (
 
 ),
 
-ranked as (
-
-    select
-        *,
-        {{ as_of_date() }} between valid_from and valid_to as is_in_force,
-        row_number() over (
-            partition by step_key, valid_from <= {{ as_of_date() }}
-            order by valid_from desc
-        ) as recency
-    from filled
-
-),
-
 -- a step is shown by its latest row that has begun, also after it retired
 described as (
 
     select
         *,
-        recency = 1 and valid_from <= {{ as_of_date() }} as is_shown
-    from ranked
+        {{ as_of_date() }} between valid_from and valid_to as is_in_force,
+        valid_from <= {{ as_of_date() }}
+        and row_number() over (
+            partition by step_key, valid_from <= {{ as_of_date() }}
+            order by valid_from desc
+        ) = 1 as is_shown
+    from filled
 
 )
 
