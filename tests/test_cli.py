@@ -891,7 +891,7 @@ def test_a_warehouse_that_cannot_be_written_is_told_in_one_line(raw: Path, tmp_p
 
     done = accountpulse("run", "--raw", raw, "--warehouse", tmp_path / "file" / "warehouse")
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert str(tmp_path / "file") in line
 

@@ -1,14 +1,30 @@
 """Use against habit and calendar: small fleets by hand, and nothing of later days."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.signals.facts import overdispersion, trailing
+from orchestration.signals.facts import (
+    ALL_CELLS,
+    STATUSES,
+    UNKNOWN,
+    Block,
+    Fleet,
+    Presence,
+    Span,
+    Users,
+    account_facts,
+    begin_of,
+    overdispersion,
+    trailing,
+    user_facts,
+)
 from orchestration.signals.features import (
     NEVER,
     ONE,
@@ -79,13 +95,13 @@ def test_an_account_that_stops_by_hand() -> None:
     assert use.habit.item() == pytest.approx(habit)
     assert [use.used[window].item() for window in (14, 28, 56)] == [0, 3, 12]
     assert use.expected[56].item() == pytest.approx(56 * habit)
-    assert use.ratio(56).item() == pytest.approx(12 / (56 * habit))
+    assert use.ratio(56).item() == round(12 / (56 * habit), 6)
     assert use.peers[28].item() == 28
     assert use.active_days.item() == 0
     assert use.silent_days.item() == 20  # last active on day 189
     assert use.silent_peer_days.item() == 20
     assert use.history_days.item() == 210
-    assert use.surprise(28, 2).item() == pytest.approx((28 * habit - 3) / np.sqrt(2 * 28 * habit))
+    assert use.surprise(28, 2).item() == round((28 * habit - 3) / np.sqrt(2 * 28 * habit), 6)
 
 
 def test_a_pause_of_everybody_is_no_fall() -> None:
@@ -126,6 +142,99 @@ def test_before_the_first_activity_there_is_no_history() -> None:
     use = recent_use(fleet([[0, 0, 1, 0]]), full_days(4), at=np.arange(4))
     assert use.history_days.tolist() == [[0, 0, 1, 2]]
     assert use.silent_days.tolist() == [[NEVER, NEVER, 0, 1]]
+
+
+def seen_from(first: list[int], active: npt.NDArray[np.int64]) -> Presence:
+    """Accounts of one user each, seen from a day on; one row per account."""
+    day = np.arange(active.shape[1])[:, None]
+    return Presence(
+        span=Span(date(2026, 1, 1), active.shape[1]),
+        active_users=active.T,
+        members=np.ones_like(active.T),
+        status=np.where(day >= np.array(first), STATUSES.index("paid"), UNKNOWN),
+        plan=np.zeros_like(active.T),
+    )
+
+
+def test_who_never_came_is_silent_since_first_seen_and_a_newcomer_is_no_idler() -> None:
+    # All peers come every day. Seen from day 0, never active; seen and active from day 53 on; seen
+    # from day 10, active on day 50 alone.
+    active = np.zeros((3, 60), dtype=np.int64)
+    active[1, 53:] = 1
+    active[2, 50] = 1
+    calendar = np.array([[ONE] * 60, [0] * 60])
+    use = seen_from([0, 53, 10], active).against(calendar, np.array([59]))
+
+    # What a typical peer has in 28 days, as far as the account was there.
+    assert use.peers[28].ravel().tolist() == [28, 7, 28]
+    assert use.peers[56].ravel().tolist() == [56, 7, 50]
+    assert use.silent_peer_days.ravel().tolist() == [60, 0, 9]
+    # No habit before the first activity: that of a typical peer, and nothing was to be expected.
+    assert use.habit.ravel().tolist() == [1, 1, 1]
+    assert use.expected[28].ravel().tolist() == [0, 7, 10]
+    assert np.isnan(use.ratio(28)).ravel().tolist() == [True, False, False]
+
+
+def test_two_weeks_of_silence_are_fourteen_days_on_which_the_pipeline_worked() -> None:
+    """Ann and Bob came every day; Ann stopped after day 44, and days 46 to 50 have no data."""
+    days = 80
+    gap = np.isin(np.arange(days), range(46, 51))
+    points = np.full((days, 2), 10_000)
+    points[gap] = 0
+    points[45:, 0] = 0
+    ones = np.ones((days, 1), dtype=np.int64)
+    presence = Presence(
+        span=Span(date(2026, 1, 1), days),
+        active_users=(points > 0).sum(axis=1, keepdims=True),
+        members=2 * ones,
+        status=STATUSES.index("paid") * ones,
+        plan=0 * ones,
+    )
+    block = Block(
+        presence=presence,
+        account=np.array([0]),
+        keys=pl.DataFrame({"account_id": ["acme"]}),
+        first_seen=np.array([0]),
+        points=points.sum(axis=1, keepdims=True),
+        value_events=0 * ones,
+        numbers={"activation_rate": 0 * ones},
+        dates={},
+        is_benchmark_thin=ones == 0,
+        flagship_rates=np.empty((0, days, 1)),
+        user_step_units=0 * ones,
+        users=Users(
+            keys=pl.DataFrame({"account_id": ["acme"] * 2, "user_id": ["ann", "bob"]}),
+            account=np.array([0, 0]),
+            first_seen=np.array([0, 0]),
+            points=points,
+            scored=points >= 0,
+            score=0 * points,
+            completed_units=0 * points,
+        ),
+    )
+    fleet = Fleet(
+        window_days=30,
+        is_suspended=gap,
+        is_user_benchmark_thin=np.zeros(days, dtype=np.bool_),
+        calendar=np.zeros((2, days), dtype=np.int64),
+        overdispersion=np.ones(days),
+    )
+
+    of_account, of_user = account_facts(block, fleet), user_facts(block, fleet)
+    # Fourteen days without the gap: day 45 and days 51 to 63.
+    assert begin_of(gap, 14)[[10, 13, 14, 45, 58, 63, 64]].tolist() == [0, 0, 1, 32, 40, 45, 51]
+    every_day = np.arange(days), np.zeros(days, dtype=np.int64)
+    assert of_account["silent_top_user"](every_day).to_list() == [None] * 63 + ["ann"] * (days - 63)
+    on_63 = np.array([63]), np.array([0])
+    assert of_account["silent_top_user"](on_63).to_list() == ["ann"]
+    assert of_account["silent_top_share"](on_63).to_list() == [0.5]
+    assert of_account["others_ratio"](on_63).to_list() == [1.0]
+    assert of_account["used_before_28d"](on_63).to_list() == [56.0]
+    own_days = of_user["active_day_count_14d"](ALL_CELLS).to_numpy().reshape(days, 2)
+    assert own_days[[44, 58, 62, 63]].tolist() == [[14, 14], [5, 14], [1, 14], [0, 14]]
+    usual = of_user["usual_active_days_14d"](on_63).to_list()
+    assert usual == [45 * 14 / 84]  # days 0 to 44 of the twelve weeks before
+    assert of_user["account_active_users_14d"](on_63).to_list() == [14.0]
 
 
 def test_single_cells_are_those_of_all_days() -> None:

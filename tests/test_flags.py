@@ -837,6 +837,12 @@ def test_sentence(rule: str, change: dict[str, Any], expected: str) -> None:
     assert flag["sentence"] == expected
 
 
+def test_one_other_is_one() -> None:
+    pair = {**STORIES["single_user_dependency"], "user_count": 2}
+    (flag,) = flags_of("single_user_dependency", pair, min_user_count=2)
+    assert flag["sentence"] == "One user makes 85 % of the points; 1 other could."
+
+
 def evidence_of(rule: str, row: Mapping[str, Any], **parameters: float) -> dict[str, Any]:
     """The evidence of the one flag, without what every flag has."""
     (flag,) = flags_of(rule, row, **parameters)

@@ -73,6 +73,7 @@ def studied(activity: Activity, leaves: Ints, every: int = 14) -> tuple[History,
         readiness=np.full(shape, np.nan),
         feature_count=np.ones(shape, dtype=np.int64),
         contract_days=np.broadcast_to(checks, shape),
+        has_contract=np.ones(shape, dtype=np.bool_),
         group=np.zeros(shape, dtype=np.int64),
     )
     return history, measures, features_of(measures, history.at_risk)
@@ -305,6 +306,7 @@ def one_day() -> tuple[Measures, Inputs]:
         readiness=np.array([[0.8], [0.2], [0.8]]),
         feature_count=np.array([[4], [1], [4]]),
         contract_days=np.array([[100], [100], [100]]),
+        has_contract=np.array([[True], [True], [True]]),
         group=np.zeros((3, 1), dtype=np.int64),
     )
     return measures, features_of(measures, np.array([[True], [True], [False]]))
@@ -332,6 +334,55 @@ def test_ranks_rates_and_reasons_by_hand() -> None:
     assert first == "Readiness 20 %, where its peers have 50 % on average."
     assert second.startswith("7 active user-days in 28 days, where its habit and its peers'")
     assert second.endswith("led to expect 28.0.")
+
+
+def reason(name: str, measures: Measures, features: Inputs) -> str:
+    """What the only feature that counts says of the only account."""
+    place = [feature.name for feature in FEATURES].index(name)
+    weights = np.zeros(len(FEATURES))
+    weights[place] = 1.0 if features[0, 0, place] > 0 else -1.0
+    model = Model(coefficients=weights, centre=np.zeros(len(FEATURES)), offset=0.0, slope=1.0)
+    at_risk = np.array([True])
+    ranking = rank_accounts("model", model, told_facts(measures), features[:, 0], at_risk)
+    return ranking.reasons[0][0]
+
+
+def test_reasons_say_what_is_not_known() -> None:
+    """A trial has no contract; without a step that applies there is no readiness."""
+    activity = Activity(
+        active_users=np.zeros((1, 40), dtype=np.int64),
+        members=np.ones((1, 40), dtype=np.int64),
+        is_live=np.ones((1, 40), dtype=np.bool_),
+        group=np.zeros((1, 40), dtype=np.int64),
+    )
+    measures = Measures(
+        use=recent_use(activity, np.full((1, 40), 1_000_000), np.array([39])),
+        readiness=np.array([[np.nan]]),
+        feature_count=np.array([[0]]),
+        contract_days=np.array([[40]]),
+        has_contract=np.array([[False]]),
+        group=np.array([[0]]),
+    )
+    own = own_features(measures)
+    peers = own.copy()
+    peers[..., [feature.name for feature in FEATURES].index("readiness")] = 0.125
+    peers[..., [feature.name for feature in FEATURES].index("breadth")] = 2.25
+    against = np.where([feature.is_centred for feature in FEATURES], own - peers, own)
+    against = against.astype(np.float32)
+
+    assert reason("readiness", measures, against) == (
+        "Readiness is not measured, where its peers have 13 % on average."
+    )
+    assert reason("contract_age", measures, against) == (
+        "Day 40 since it was first seen, an age at which more accounts leave."
+    )
+    assert reason("breadth", measures, against) == (
+        "0 features used in 28 days, where its peers use 2.3 on average."
+    )
+    assert reason("silence", measures, own) == "Never active."
+    assert reason("level", measures, own) == (
+        "0 active user-days in 28 days, where a typical peer of its size has 28.0."
+    )
 
 
 def test_active_days_rank_the_idle_first_and_share_ranks() -> None:

@@ -108,7 +108,7 @@ def test_only_the_weeks_that_count_are_tested() -> None:
 
 
 def test_theil_sen_of_the_golden_series() -> None:
-    slopes = theil_sen(np.array([GOLDEN, GOLDEN_WITH_A_FALL]))
+    slopes = theil_sen(np.array([GOLDEN, GOLDEN_WITH_A_FALL]), 1)
     assert slopes[0] == -3.0
     assert slopes[1] == pytest.approx(-3.583, abs=5e-4)
 
@@ -139,6 +139,13 @@ def test_golden_series_as_a_row() -> None:
     }
 
 
+def test_slopes_are_rounded_once_from_exact_values() -> None:
+    # Two weeks are one slope, 21 of 8,400,000: 0.0000025, which no float holds.
+    assert theil_sen(np.array([[0, 21]]), 8_400_000).tolist() == [0.000003]
+    low, high = slope_interval(np.array([[0, 21]]), np.array([1.0]), 8_400_000)
+    assert (low.tolist(), high.tolist()) == ([0.000003], [0.000003])
+
+
 def test_slope_looks_at_the_last_eight_weeks_only() -> None:
     row = trend_of([1, 900, 2, *GOLDEN_WITH_A_FALL])
     assert row["slope_points_per_week"] == -3.583333
@@ -156,16 +163,16 @@ def test_tie_correction() -> None:
 @pytest.mark.parametrize("weeks", range(2, 9))
 def test_agrees_with_scipy(weeks: int) -> None:
     series = np.random.default_rng(weeks).integers(0, 12, size=(200, weeks))
-    slopes = theil_sen(series)
+    slopes = theil_sen(series, 1)
     youngest_first = list(series.T[::-1].astype(float))
     tests = mann_kendall(youngest_first, np.full(len(series), weeks))
-    lows, highs = slope_interval(series, tests.variance)
+    lows, highs = slope_interval(series, tests.variance, 1)
     for row, values in enumerate(series):
         theirs = stats.theilslopes(values)
-        assert slopes[row] == pytest.approx(theirs.slope)
+        assert slopes[row] == pytest.approx(theirs.slope, abs=1e-6)
         if len(set(values)) == weeks:  # theirs counts ties among the weeks' numbers too
-            assert lows[row] == pytest.approx(theirs.low_slope)
-            assert highs[row] == pytest.approx(theirs.high_slope)
+            assert lows[row] == pytest.approx(theirs.low_slope, abs=1e-6)
+            assert highs[row] == pytest.approx(theirs.high_slope, abs=1e-6)
         tau = stats.kendalltau(np.arange(weeks), values, variant="b").statistic
         pairs = weeks * (weeks - 1) / 2
         _, counts = np.unique(values, return_counts=True)
@@ -285,6 +292,7 @@ def test_direction(series: list[float], expected: str) -> None:
         ([45] * 16, "Steady at 45 points a week, against 45 over its own 12 weeks."),
         ([4.25] * 6, "Steady at 4.3 points a week."),
         ([0] * 16, "No points in the last 3 weeks."),
+        ([0] * 15 + [600], "200 points a week; at least half of its own 12 weeks had none."),
         (
             [10] * 14 + [25, 25],
             (

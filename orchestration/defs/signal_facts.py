@@ -134,7 +134,7 @@ PRESENT = """
         date_diff('day', $first_date, daily.date) * $width + signal_accounts.account - $low as cell,
         cast(daily.user_count as integer) as members,
         cast(coalesce(list_position($statuses, daily.account_status) - 1, 0) as tinyint) as status,
-        cast(coalesce(signal_plans.code, 0) as smallint) as plan
+        cast(coalesce(signal_plans.code, 0) as integer) as plan
     from marts.account_activation_daily as daily
     inner join signal_accounts on daily.account_id = signal_accounts.account_id
     left join signal_plans on daily.plan = signal_plans.plan
@@ -868,7 +868,7 @@ class FactReader:
 
     def _presence(self, low: int, high: int) -> Presence:
         """Read who of some accounts is there."""
-        columns = {"members": (np.int32, 0), "status": (np.int8, UNKNOWN), "plan": (np.int16, 0)}
+        columns = {"members": (np.int32, 0), "status": (np.int8, UNKNOWN), "plan": (np.int32, 0)}
         bounds = {"low": low, "high": high}
         known = self._matrices(PRESENT, high - low, columns, **bounds, statuses=list(STATUSES))
         active_users = self._added(ACTIVE_USERS, high - low, None, **bounds)

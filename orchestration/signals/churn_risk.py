@@ -90,13 +90,15 @@ def look(block: Block, fleet: Fleet, feature_count: Array) -> Ranked:
     presence = block.presence
     dates = block.span.dates
     started = block.dates["contract_started_date"][days].T
-    since = np.where(started == NO_DAY, dates[0] + block.first_seen[:, None], started)
+    has_contract = started != NO_DAY
+    since = np.where(has_contract, started, dates[0] + block.first_seen[:, None])
     readiness = block.numbers["readiness_rate"][days].T
     measures = Measures(
         use=presence.against(fleet.calendar, days),
         readiness=np.where(readiness == UNKNOWN, np.nan, readiness / MILLIONTHS),
         feature_count=feature_count[:, -len(days) :],
         contract_days=dates[days] - since,
+        has_contract=has_contract,
         group=presence.plan[days].T,
     )
     return Ranked(

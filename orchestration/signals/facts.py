@@ -115,10 +115,10 @@ ACCOUNT_DAYS = pl.Schema(
         "value_count_28d": pl.Int64(),  # events of flagship steps
         "value_usual_28d": pl.Float64(),  # what 28 days had in the twelve weeks before
         "top_user_share": pl.Float64(),
-        "silent_top_user": pl.String(),  # the busiest of the users silent for 14 days
+        "silent_top_user": pl.String(),  # the busiest of the users silent for 14 working days
         "silent_top_share": pl.Float64(),  # of the points before these
         "others_ratio": pl.Float64(),  # the other users' points per day against before
-        "used_before_28d": pl.Float64(),  # the 28 days before the last 14
+        "used_before_28d": pl.Float64(),  # the 28 days before the last 14 working days
         "seat_count": pl.Int64(),
         "open_risk_level": pl.Int64(),  # the severest other risk: 0 none, 1 low, 2 medium, 3 high
         "is_benchmark_thin": pl.Boolean(),
@@ -143,7 +143,7 @@ USER_DAYS = pl.Schema(
         "window_days": pl.Int64(),
         "activation_rate": pl.Float64(),
         "member_days": pl.Int64(),  # since first seen in the account
-        "active_day_count_14d": pl.Int64(),
+        "active_day_count_14d": pl.Int64(),  # 14 working days, also of the whole account
         "usual_active_days_14d": pl.Float64(),  # per fortnight, in the twelve weeks before
         "account_active_users_14d": pl.Float64(),  # active user-days of the whole account
         "account_activation_rate": pl.Float64(),
@@ -267,14 +267,14 @@ class Presence:
     def against(self, calendar: Array, at: Array | None = None) -> Use:
         """Measure recent use against habit and calendar.
 
-        What peers did before the account's own first activity is no measure of its habit.
+        What peers did before the account was seen is no measure of it.
 
         Args:
             calendar: Of the whole fleet, as `calendar_of` gives it.
             at: Indices of the days to measure on, ascending; every day without.
         """
-        not_begun = len(calendar) - 1
-        activity = self._activity(np.where(self.has_begun, self.plan, not_begun))
+        not_seen = len(calendar) - 1
+        activity = self._activity(np.where(self.status == UNKNOWN, not_seen, self.plan))
         days = np.arange(self.span.count) if at is None else at
         return recent_use(activity, calendar, days)
 
@@ -460,7 +460,7 @@ def calendar_of(totals: Iterable[PeerTotals]) -> Array:
         totals: Of parts that make up the whole fleet.
 
     Returns:
-        In millionths, shape (plans + 1, days); the last row, of accounts that have not begun, is 0.
+        In millionths, shape (plans + 1, days); the last row, of accounts not seen yet, is 0.
     """
     calendar = peers_calendar(totals)
     return np.vstack([calendar, np.zeros_like(calendar[:1])])
@@ -563,7 +563,7 @@ def levels_at(block: Block, day: Array, account: Array) -> pl.DataFrame:
     for count in range(MIN_TREND_WEEKS, TREND_WEEKS + 1):
         rows = np.flatnonzero(counts == count)
         series = np.stack([week[rows] for week in weeks[:count]], axis=1)[:, ::-1]
-        slope[rows] = rounded_ratio(theil_sen(series.astype(np.int64)), UNITS_PER_POINT)
+        slope[rows] = theil_sen(series.astype(np.int64), UNITS_PER_POINT)
     return pl.DataFrame(
         {
             "weeks_observed": measured.weeks_observed,
@@ -601,6 +601,27 @@ def trailing(total: Array, days: int, gap: int = 0, at: Cells = ALL_CELLS) -> Ar
     summed[gap:] = total[1 : max(len(total) - gap, 1)]
     summed[gap + days :] -= total[1 : max(len(total) - gap - days, 1)]
     return summed
+
+
+def between(total: Array, begin: Array, end: Array, at: Cells = ALL_CELLS) -> Array:
+    """Sum, for each day, the days from one on until before another.
+
+    Args:
+        total: What was before each day, as `running_sum` gives it, shape (days + 1, entities).
+        begin: For each day the index of the first one, shape (days,).
+        end: For each day the index after the last one, same shape.
+        at: The cells asked for.
+    """
+    day, entity = at
+    summed: Array = total[end[day], entity]
+    summed -= total[begin[day], entity]
+    return summed
+
+
+def begin_of(is_suspended: Array, days: int) -> Array:
+    """Say for each day on which one so many days that were not suspended begin; 0 for fewer."""
+    working = np.cumsum(~is_suspended)
+    return np.searchsorted(working, working - days, side="right")
 
 
 def highest(values: Array, days: int) -> Array:
@@ -656,7 +677,9 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
     span = block.span.dates
     everywhere = presence.against(fleet.calendar)
     use = once_per_cells(lambda at: everywhere if at is ALL_CELLS else everywhere.on(*at))
-    silent_top = once_per_cells(partial(_silent_top_user, block))
+    begin = begin_of(fleet.is_suspended, RECENT_DAYS)
+    silent_top = once_per_cells(partial(_silent_top_user, block, begin))
+    active_users = running_sum(presence.active_users)
     value = running_sum(block.value_events)
     peak = cache(lambda: highest(block.numbers["readiness_rate"], PEAK_DAYS))
 
@@ -719,7 +742,9 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
         "silent_top_user": lambda at: silent_top(at)[0],
         "silent_top_share": lambda at: _number(silent_top(at)[1]),
         "others_ratio": lambda at: _number(silent_top(at)[2]),
-        "used_before_28d": of_use(lambda use: use.used_before),
+        "used_before_28d": lambda at: _number(
+            _month_before(active_users, begin, at).astype(np.float64)
+        ),
         "is_benchmark_thin": of(block.is_benchmark_thin, _flat),
         "is_user_benchmark_thin": of(fleet.is_user_benchmark_thin[:, None], _flat),
         **{name: of(values, _dates) for name, values in block.dates.items()},
@@ -731,19 +756,30 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
     }
 
 
-def _silent_top_user(block: Block, at: Cells) -> tuple[pl.Series, Floats, Floats]:
+def _month_before(total: Array, begin: Array, at: Cells) -> Array:
+    """Sum the four weeks that end before the first of the recent days."""
+    return between(total, np.maximum(begin - MONTH_DAYS, 0), begin, at)
+
+
+def _silent_top_user(block: Block, begin: Array, at: Cells) -> tuple[pl.Series, Floats, Floats]:
     """The busiest of the silent users, the share that they had before, and how the others go on.
 
-    Silent is who had no points for two weeks; before are the four weeks before those. Of several
-    who had as much it is the first by id.
+    Silent is who had no points for two weeks, not counting suspended days; before are the four
+    weeks before those. Of several who had as much it is the first by id.
+
+    Args:
+        block: The accounts.
+        begin: For each day the first of the two weeks.
+        at: The cells asked for.
     """
     accounts = np.arange(block.keys.height)[at[1]]
     asked, place = np.unique(accounts, return_inverse=True)
     users = np.flatnonzero(np.isin(block.users.account, asked))
     owner = np.searchsorted(asked, block.users.account[users])
     total_points = running_sum(block.users.points[:, users])
-    before = trailing(total_points, MONTH_DAYS, RECENT_DAYS)
-    before *= trailing(total_points, RECENT_DAYS) == 0
+    after = np.arange(block.span.count) + 1
+    before = _month_before(total_points, begin, ALL_CELLS)
+    before *= between(total_points, begin, after) == 0
     most = combined(np.maximum, before, owner, len(asked))
     top = most[at[0], place]
     is_other = (before != most[:, owner]) | (before == 0)
@@ -752,8 +788,8 @@ def _silent_top_user(block: Block, at: Cells) -> tuple[pl.Series, Floats, Floats
         np.minimum, np.where(is_other, len(users), np.arange(len(users))), owner, len(asked)
     )
     who = pl.Series(np.where(top > 0, first[at[0], place], len(users)))
-    total = trailing(block.total_points, MONTH_DAYS, RECENT_DAYS, at)
-    now = trailing(block.total_points, RECENT_DAYS, at=at) / RECENT_DAYS
+    total = _month_before(block.total_points, begin, at)
+    now = between(block.total_points, begin, after, at) / RECENT_DAYS
     return (
         names.extend_constant(None, 1)[who],
         rounded_ratio(top, total),
@@ -780,6 +816,9 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
     span = block.span.dates
     active_days = running_sum(users.points > 0, np.int32)
     account_active = running_sum(block.presence.active_users)
+    after = np.arange(shape[0]) + 1
+    begin = begin_of(fleet.is_suspended, RECENT_DAYS)
+    window_begin = np.maximum(after - fleet.window_days, 0)
 
     def of_account(values: Array, at: Cells) -> Array:
         found: Array = (
@@ -789,10 +828,8 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
         )
         return found
 
-    def account_sum(total: Array, days: int, at: Cells) -> Array:
-        if at is ALL_CELLS:
-            return of_account(trailing(total, days), at)
-        return trailing(total, days, at=(at[0], users.account[at[1]]))
+    def with_account(at: Cells) -> Cells:
+        return at[0], users.account[at[1]]
 
     def own_points(at: Cells) -> Array:
         asked, place = np.unique(np.arange(shape[1])[at[1]], return_inverse=True)
@@ -820,18 +857,20 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
         ),
         "engagement_points": lambda at: points(own_points(at)),
         "account_engagement_points": lambda at: points(
-            account_sum(block.total_points, fleet.window_days, at)
+            between(block.total_points, window_begin, after, with_account(at))
         ),
         "engagement_score": of(users.score, _rate),
         "window_days": of(np.array(fleet.window_days), _count),
         "activation_rate": rate,
         "member_days": of(np.arange(shape[0])[:, None] - users.first_seen, _count),
-        "active_day_count_14d": lambda at: _small_count(trailing(active_days, RECENT_DAYS, at=at)),
+        "active_day_count_14d": lambda at: _small_count(between(active_days, begin, after, at)),
         "usual_active_days_14d": lambda at: _number(
-            trailing(active_days, USUAL_DAYS, RECENT_DAYS, at) * RECENT_DAYS / USUAL_DAYS
+            between(active_days, np.maximum(begin - USUAL_DAYS, 0), begin, at)
+            * RECENT_DAYS
+            / USUAL_DAYS
         ),
         "account_active_users_14d": lambda at: _number(
-            account_sum(account_active, RECENT_DAYS, at).astype(np.float64)
+            between(account_active, begin, after, with_account(at)).astype(np.float64)
         ),
         "account_activation_rate": lambda at: _rate(
             of_account(block.numbers["activation_rate"], at)

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestration.signals.trends import rounded_ratio
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -110,7 +112,7 @@ class Sums:
     Attributes:
         users: Active users.
         members: Members; below 1 counts as 1.
-        peers: The calendar of each account's peers in millionths.
+        peers: The calendar of each account's peers in millionths, 0 before the account was seen.
     """
 
     users: npt.NDArray[np.integer]
@@ -126,6 +128,12 @@ class Sums:
     def total_peers(self) -> Ints:
         """The same of the calendar."""
         return running_sum(self.peers)
+
+    @cached_property
+    def total_peers_begun(self) -> Ints:
+        """The same from the first active day on: what peers did before is no measure of a habit."""
+        begun = self.total_peers[self.first_active, np.arange(len(self.first_active))]
+        return np.maximum(self.total_peers, begun)
 
     @cached_property
     def total_active(self) -> Ints:
@@ -160,7 +168,8 @@ class Use:
     Attributes:
         used: Per window of `WINDOWS` the sum of active users over its days.
         expected: The same as it was to be expected: habit x calendar.
-        peers: The same for a typical peer with as many members: members x calendar.
+        peers: The same for a typical peer with as many members, since the account was first seen:
+            members x calendar.
     """
 
     def __init__(self, sums: Sums, at: Ints, account: Ints | None = None) -> None:
@@ -172,9 +181,12 @@ class Use:
         self.used = ByWindow(
             lambda days: self._window(self._sums.total_users, days - 1, 0).astype(np.float64).T
         )
-        self.expected = ByWindow(lambda days: self.habit * self._peer_days(days))
-        self.peers = ByWindow(lambda days: self._members.T * self._peer_days(days))
-        self._peer_days = cache(self._calendar)
+        self.expected = ByWindow(
+            lambda days: self.habit * self._peer_days(sums.total_peers_begun, days)
+        )
+        self.peers = ByWindow(
+            lambda days: self._members.T * self._peer_days(sums.total_peers, days)
+        )
 
     def on(self, day: Ints, account: Ints) -> "Use":
         """The use of some accounts, each on a day of its own: by index, of the same shape."""
@@ -185,8 +197,8 @@ class Use:
         members: Floats = self._picked(self._sums.members, self._at).astype(np.float64)
         return np.maximum(members, 1)
 
-    def _calendar(self, days: int) -> Floats:
-        return (self._window(self._sums.total_peers, days - 1, 0) / ONE).T
+    def _peer_days(self, total: Ints, days: int) -> Floats:
+        return (self._window(total, days - 1, 0) / ONE).T
 
     def _picked(self, rows: npt.NDArray[Any], day: Ints) -> npt.NDArray[Any]:
         """Take a row for every day asked for, or a value for every cell."""
@@ -217,17 +229,12 @@ class Use:
     @cached_property
     def past_peers(self) -> Ints:
         """The calendar summed over the days of the habit, in millionths."""
-        return self._window(self._sums.total_peers, *_HABIT).T
+        return self._window(self._sums.total_peers_begun, *_HABIT).T
 
     @cached_property
     def recent_peers(self) -> Ints:
         """The calendar summed over the 28 days that the habit leaves out, in millionths."""
-        return self._window(self._sums.total_peers, HABIT_GAP_DAYS - 1, 0).T
-
-    @cached_property
-    def used_before(self) -> Floats:
-        """The sum of active users over the 28 days before the last 14."""
-        return self._window(self._sums.total_users, 41, 14).astype(np.float64).T
+        return self._window(self._sums.total_peers_begun, HABIT_GAP_DAYS - 1, 0).T
 
     @cached_property
     def active_days(self) -> Ints:
@@ -247,7 +254,7 @@ class Use:
 
     @cached_property
     def silent_peer_days(self) -> Floats:
-        """The calendar summed over the silence: full days of the peers."""
+        """The calendar summed over the silence, at most since the account was first seen."""
         total = self._sums.total_peers
         before = total[self.last_active.T + 1, self._account]
         peer_days: Floats = (self._picked(total, self._at + 1) - before) / ONE
@@ -260,12 +267,8 @@ class Use:
         return np.maximum(days, 0).T
 
     def ratio(self, window: int) -> Floats:
-        """Give used over expected use; nan where nothing was expected."""
-        expected = self.expected[window]
-        share: Floats = np.divide(
-            self.used[window], expected, out=np.full_like(expected, np.nan), where=expected > 0
-        )
-        return share
+        """Give used over expected use, to 6 places; nan where nothing was expected."""
+        return rounded_ratio(self.used[window], self.expected[window])
 
     def surprise(self, window: int, dispersion: float | Floats) -> Floats:
         """Give by how many standard deviations use fell short of what was expected.
@@ -275,20 +278,15 @@ class Use:
             dispersion: Variance over mean of such counts, at least 1; a number, or one per day.
 
         Returns:
-            (expected - used) / sqrt(dispersion x expected); 0 where nothing was expected.
+            (expected - used) / sqrt(dispersion x expected), to 6 places; 0 where nothing was
+            expected.
 
         Source:
             Pearson residual of an over-dispersed Poisson count (McCullagh & Nelder 1989, ch. 6).
         """
         expected = self.expected[window]
         deviation = np.sqrt(np.asarray(dispersion) * expected)
-        shortfall: Floats = np.divide(
-            expected - self.used[window],
-            deviation,
-            out=np.zeros_like(expected),
-            where=deviation > 0,
-        )
-        return shortfall
+        return np.nan_to_num(rounded_ratio(expected - self.used[window], deviation))
 
 
 def peer_totals(activity: Activity, groups: int, days: int | None = None) -> PeerTotals:

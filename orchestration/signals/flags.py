@@ -668,9 +668,9 @@ def _single_user_dependency(given: Parameters) -> Finding:
             "user_movers": pl.col("user_movers"),
         },
         sentence=pl.format(
-            "One user makes {} of the points; {} others could.",
+            "One user makes {} of the points; {} could.",
             percent(share),
-            pl.col("user_count") - 1,
+            counted(pl.col("user_count") - 1, "other", "others"),
         ),
     )
 

@@ -116,6 +116,7 @@ class Measures:
         readiness: `readiness_rate` of that day, nan where there is none.
         feature_count: Product features used in the 28 days up to the check.
         contract_days: Days since the contract started, or since the account was first seen.
+        has_contract: Whether the contract's start is known, same shape.
         group: Peer group of that day, from 0.
     """
 
@@ -123,6 +124,7 @@ class Measures:
     readiness: Floats
     feature_count: npt.NDArray[np.integer]
     contract_days: npt.NDArray[np.integer]
+    has_contract: Bools
     group: npt.NDArray[np.integer]
 
 
@@ -541,8 +543,8 @@ def places_of_day(risk: Floats, ranked: Bools) -> Floats:
 def _choose(model: RankingPerformance, other: RankingPerformance) -> tuple[Method, str]:
     if model.score is None or other.score is None:
         return "active_days", (
-            f"Ranked by active days: {model.outcome_account_count} departures could be predicted "
-            f"from earlier ones, and a model is trusted from {MIN_DEPARTURES} on."
+            f"Ranked by active days: {_many(model.outcome_account_count, 'departure')} could be "
+            f"predicted from earlier ones, and a model is trusted from {MIN_DEPARTURES} on."
         )
     is_better = model.score.auc > other.score.auc and model.score.lift > other.score.lift
     numbers = (
@@ -692,12 +694,15 @@ def told_facts(measures: Measures) -> pl.DataFrame:
         "silent_days": use.silent_days,
         "expected_in_silence": use.habit * use.silent_peer_days,
         "active_days": use.active_days,
-        "readiness": np.nan_to_num(measures.readiness),
+        "readiness": measures.readiness,
         "feature_count": measures.feature_count.astype(np.int64),
         "contract_days": measures.contract_days.astype(np.int64),
+        "has_contract": measures.has_contract,
     }
     # Copied: a view of the last day would keep all days.
-    return pl.DataFrame({name: values[:, -1].copy() for name, values in columns.items()})
+    return pl.DataFrame(
+        {name: values[:, -1].copy() for name, values in columns.items()}, nan_to_null=True
+    )
 
 
 def rank_accounts(
@@ -798,33 +803,44 @@ def _sentence(name: str, fact: Mapping[str, Any], feature: float) -> str:
             days = int(name.split("_")[1])
             said = (
                 f"{_many(fact[f'used_{days}'], 'active user-day')} in {days} days, where its habit "
-                f"and its peers' calendar led to expect {fact[f'expected_{days}']:.1f}."
+                f"and its peers' calendar led to expect {_tenths(fact[f'expected_{days}'])}."
             )
         case "level":
             said = (
                 f"{_many(fact['used_28'], 'active user-day')} in 28 days, where a typical peer of "
-                f"its size has {fact['peers_28']:.1f}."
+                f"its size has {_tenths(fact['peers_28'])}."
             )
         case "silence":
             said = (
                 f"Silent for {_many(fact['silent_days'], 'day')}, in which "
-                f"{fact['expected_in_silence']:.1f} user-days were to be expected."
+                f"{_tenths(fact['expected_in_silence'])} user-days were to be expected."
             )
         case "readiness":
+            own = fact["readiness"]
             said = (
-                f"Readiness {100 * fact['readiness']:.0f} %, where its peers have "
-                f"{100 * (fact['readiness'] - feature):.0f} % on average."
+                f"Readiness {'is not measured' if own is None else _percent(own)}, where its peers "
+                f"have {_percent((own or 0) - feature)} on average."
             )
         case "breadth":
             said = (
                 f"{_many(fact['feature_count'], 'feature')} used in 28 days, where its peers use "
-                f"{fact['feature_count'] - feature:.1f} on average."
+                f"{_tenths(fact['feature_count'] - feature)} on average."
             )
         case _:
-            said = (
-                f"Day {fact['contract_days']} of the contract, an age at which more accounts leave."
-            )
+            since = "of the contract" if fact["has_contract"] else "since it was first seen"
+            said = f"Day {fact['contract_days']} {since}, an age at which more accounts leave."
     return said
+
+
+def _tenths(amount: float) -> str:
+    """Tell an amount with one decimal, half up, as `wording.number` rounds."""
+    tenths = (round(amount * 1_000_000) + 50_000) // 100_000
+    return f"{tenths // 10}.{tenths % 10}"
+
+
+def _percent(share: float) -> str:
+    """Tell a share as `wording.percent` does."""
+    return f"{(round(share * 1_000_000) + 5_000) // 10_000} %"
 
 
 def _many(count: float, noun: str) -> str:

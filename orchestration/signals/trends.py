@@ -193,32 +193,34 @@ def _inversions(groups: Sequence[int]) -> Ints:
     return ways
 
 
-def theil_sen(weekly: Ints) -> Floats:
+def theil_sen(weekly: Ints, unit: int) -> Floats:
     """Take the median slope over all pairs of weeks of every row.
 
     Args:
         weekly: Shape (entities, weeks), the oldest week first, at least two weeks.
+        unit: What counts as 1 of it.
 
     Returns:
-        Slope per week in the unit of `weekly`, shape (entities,).
+        Slope per week, to 6 places, shape (entities,).
 
     Source:
         Theil (1950), Sen (1968); the median of an even number of slopes is the mean of the middle
         two.
     """
     slopes, denominator = _slopes(weekly)
-    return _twice_median(slopes) / (2 * denominator)
+    return rounded_ratio(_twice_median(slopes), 2 * denominator * unit)
 
 
-def slope_interval(weekly: Ints, variance: Floats) -> tuple[Floats, Floats]:
+def slope_interval(weekly: Ints, variance: Floats, unit: int) -> tuple[Floats, Floats]:
     """Give the 95 % interval of the Theil-Sen slope of every row.
 
     Args:
         weekly: Shape (entities, weeks), the oldest week first, at least two weeks.
         variance: Variance of S of each row, as `MannKendall` has it.
+        unit: What counts as 1 of it.
 
     Returns:
-        Its lower and upper end, in the unit of `weekly` per week.
+        Its lower and upper end per week, to 6 places.
 
     Source:
         Sen (1968): the ordered slopes whose ranks lie 1.96 sqrt(var S) around the middle.
@@ -230,7 +232,8 @@ def slope_interval(weekly: Ints, variance: Floats) -> tuple[Floats, Floats]:
     high = np.minimum(np.round((pairs + reach) / 2).astype(int), pairs - 1)
     rows = np.arange(len(slopes))
     ordered = np.sort(slopes, axis=1)
-    return ordered[rows, low] / denominator, ordered[rows, high] / denominator
+    lower, upper = (rounded_ratio(ordered[rows, rank], denominator * unit) for rank in (low, high))
+    return lower, upper
 
 
 def _slopes(weekly: Ints) -> tuple[Ints, int]:
@@ -513,9 +516,8 @@ def _measure(days: Ints, weeks_observed: Ints) -> pl.DataFrame:
         if not len(rows):
             continue
         series = weekly[rows, :count][:, ::-1]
-        slope[rows] = rounded_ratio(theil_sen(series), UNITS_PER_POINT)
-        ends = slope_interval(series, test.variance[rows])
-        low[rows], high[rows] = (rounded_ratio(end, UNITS_PER_POINT) for end in ends)
+        slope[rows] = theil_sen(series, UNITS_PER_POINT)
+        low[rows], high[rows] = slope_interval(series, test.variance[rows], UNITS_PER_POINT)
     p_value = rounded_ratio(test.p_value, 1)
     p_value[weeks_observed < MIN_TREND_WEEKS] = np.nan
     codes = directions(weeks, measured, test)
@@ -643,6 +645,8 @@ def _sentence() -> pl.Expr:
         .then(steady)
         .when((pl.col("trend") == "steady") & (pl.col("points_now") == 0))
         .then(pl.lit(f"No points in the last {NOW_WEEKS} weeks."))
+        .when((pl.col("trend") == "steady") & (pl.col("points_baseline") == 0))
+        .then(pl.format("{} points a week; at least half of its own {} had none.", now, past))
         .when(pl.col("trend") == "steady")
         .then(pl.format("Steady at {} points a week.", now))
         .when(ratio.is_not_null())
