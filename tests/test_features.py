@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_series_equal
 
 from orchestration.signals.facts import (
     ALL_CELLS,
@@ -197,7 +198,7 @@ def test_two_weeks_of_silence_are_fourteen_days_on_which_the_pipeline_worked() -
         first_seen=np.array([0]),
         points=points.sum(axis=1, keepdims=True),
         value_events=0 * ones,
-        numbers={"activation_rate": 0 * ones},
+        numbers={"activation_rate": 0 * ones, "readiness_rate": np.arange(days)[:, None]},
         dates={},
         is_benchmark_thin=ones == 0,
         flagship_rates=np.empty((0, days, 1)),
@@ -223,8 +224,8 @@ def test_two_weeks_of_silence_are_fourteen_days_on_which_the_pipeline_worked() -
     of_account, of_user = account_facts(block, fleet), user_facts(block, fleet)
     # Fourteen days without the gap: day 45 and days 51 to 63.
     assert begin_of(gap, 14)[[10, 13, 14, 45, 58, 63, 64]].tolist() == [0, 0, 1, 32, 40, 45, 51]
-    every_day = np.arange(days), np.zeros(days, dtype=np.int64)
-    assert of_account["silent_top_user"](every_day).to_list() == [None] * 63 + ["ann"] * (days - 63)
+    silent = of_account["silent_top_user"](ALL_CELLS)
+    assert silent.to_list() == [None] * 63 + ["ann"] * (days - 63)
     on_63 = np.array([63]), np.array([0])
     assert of_account["silent_top_user"](on_63).to_list() == ["ann"]
     assert of_account["silent_top_share"](on_63).to_list() == [0.5]
@@ -235,6 +236,11 @@ def test_two_weeks_of_silence_are_fourteen_days_on_which_the_pipeline_worked() -
     usual = of_user["usual_active_days_14d"](on_63).to_list()
     assert usual == [45 * 14 / 84]  # days 0 to 44 of the twelve weeks before
     assert of_user["account_active_users_14d"](on_63).to_list() == [14.0]
+    # And every fact of a cell is that of all cells.
+    for facts, entities in ((of_account, 1), (of_user, 2)):
+        cells = np.divmod(np.arange(days * entities)[::-1], entities)
+        for fact in facts.values():
+            assert_series_equal(fact(cells), fact(ALL_CELLS)[::-1])
 
 
 def test_single_cells_are_those_of_all_days() -> None:

@@ -592,15 +592,8 @@ def trailing(total: Array, days: int, gap: int = 0, at: Cells = ALL_CELLS) -> Ar
         gap: How many of the latest days are left out.
         at: The cells asked for.
     """
-    if at is not ALL_CELLS:
-        day, entity = at
-        end = np.maximum(day + 1 - gap, 0)
-        picked: Array = total[end, entity] - total[np.maximum(end - days, 0), entity]
-        return picked
-    summed = np.zeros_like(total[1:])
-    summed[gap:] = total[1 : max(len(total) - gap, 1)]
-    summed[gap + days :] -= total[1 : max(len(total) - gap - days, 1)]
-    return summed
+    end = np.maximum(np.arange(1, len(total)) - gap, 0)
+    return between(total, np.maximum(end - days, 0), end, at)
 
 
 def between(total: Array, begin: Array, end: Array, at: Cells = ALL_CELLS) -> Array:
@@ -787,7 +780,7 @@ def _silent_top_user(block: Block, begin: Array, at: Cells) -> tuple[pl.Series, 
     first = combined(
         np.minimum, np.where(is_other, len(users), np.arange(len(users))), owner, len(asked)
     )
-    who = pl.Series(np.where(top > 0, first[at[0], place], len(users)))
+    who = pl.Series(np.ravel(np.where(top > 0, first[at[0], place], len(users))))
     total = _month_before(block.total_points, begin, at)
     now = between(block.total_points, begin, after, at) / RECENT_DAYS
     return (
@@ -818,7 +811,6 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
     account_active = running_sum(block.presence.active_users)
     after = np.arange(shape[0]) + 1
     begin = begin_of(fleet.is_suspended, RECENT_DAYS)
-    window_begin = np.maximum(after - fleet.window_days, 0)
 
     def of_account(values: Array, at: Cells) -> Array:
         found: Array = (
@@ -829,7 +821,8 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
         return found
 
     def with_account(at: Cells) -> Cells:
-        return at[0], users.account[at[1]]
+        day = np.arange(shape[0])[:, None] if at is ALL_CELLS else at[0]
+        return day, users.account[at[1]]
 
     def own_points(at: Cells) -> Array:
         asked, place = np.unique(np.arange(shape[1])[at[1]], return_inverse=True)
@@ -857,7 +850,7 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
         ),
         "engagement_points": lambda at: points(own_points(at)),
         "account_engagement_points": lambda at: points(
-            between(block.total_points, window_begin, after, with_account(at))
+            trailing(block.total_points, fleet.window_days, at=with_account(at))
         ),
         "engagement_score": of(users.score, _rate),
         "window_days": of(np.array(fleet.window_days), _count),
