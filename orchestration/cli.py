@@ -408,6 +408,8 @@ def _told_what_is_left(settings: Settings) -> "Iterator[None]":
     except (Exception, KeyboardInterrupt) as error:
         is_plain = isinstance(error, InputError | RunError | KeyboardInterrupt)
         told = str(error) if is_plain else _of_files(error)
+        if told is None and isinstance(error, OSError):
+            told = f"{error.filename or 'input/output'}: {error.strerror or error}"
         if told is None:
             raise
         raise RunError(

@@ -50,6 +50,9 @@ INSTANCE: dict[str, Any] = {
     "run_monitoring": {"enabled": True, "start_timeout_seconds": 600},
 }
 
+THEIR_FOLDERS = ("history", "schedules", "storage")
+"""Folders of a home that Dagster itself made."""
+
 RECORDS = ("event_log.db", "history/**/*.db", "schedules/**/*.db")
 """Dagster's own files of SQLite in its home."""
 
@@ -154,10 +157,11 @@ def prepare_instance(settings: Settings) -> None:
     made = home / ".made"
     if made.exists():
         return
-    lock = home / ".making.lock"
-    with writer_lock(lock):
-        if set(home.iterdir()) == {lock}:  # others' records stay where they are looked for
-            (home / "dagster.yaml").write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
+    with writer_lock(home / ".making.lock"):
+        file = home / "dagster.yaml"
+        # Others' records stay where they are looked for.
+        if not any((home / name).exists() for name in (file.name, *THEIR_FOLDERS, "event_log.db")):
+            file.write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
         events = home / "event_log.db"
         if events.exists() and not _has_tables(events, {"event_logs", "asset_keys"}):
             events.unlink()

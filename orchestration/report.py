@@ -216,7 +216,7 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {str(name): _finite(part) for name, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -446,6 +446,15 @@ def test_records_of_dagster_that_are_there_keep_their_settings(
     assert not (tmp_path / "dagster.yaml").exists()
 
 
+def test_a_home_with_nothing_of_dagsters_gets_our_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", environment(DAGSTER_HOME=str(tmp_path)))
+    (tmp_path / "lost+found").mkdir()
+    prepare_instance(Settings.resolve(warehouse=tmp_path / "warehouse"))
+    assert "telemetry" in (tmp_path / "dagster.yaml").read_text()
+
+
 def test_dagsters_pages_are_not_begun_without_a_home() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "orchestration.execution"],

@@ -644,6 +644,7 @@ def test_failed_runs_are_forgotten_also_where_the_publication_fails(
     [
         (sqlite3.DatabaseError("file is not a database"), "Dagster's records are damaged"),
         (KeyboardInterrupt(), "stopped"),
+        (FileExistsError(17, "File exists", "/a/home"), "/a/home: File exists"),
     ],
 )
 def test_what_is_left_is_told_also_where_failed_runs_cannot_be_forgotten(

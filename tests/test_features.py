@@ -177,12 +177,13 @@ def test_who_never_came_is_silent_since_first_seen_and_a_newcomer_is_no_idler() 
 
 
 def test_two_weeks_of_silence_are_fourteen_days_on_which_the_pipeline_worked() -> None:
-    """Ann and Bob came every day; Ann stopped after day 44, and days 46 to 50 have no data."""
+    """Ann and Bob came every day; Ann stopped after day 44, and days 46 to 50 are a gap."""
     days = 80
     gap = np.isin(np.arange(days), range(46, 51))
     points = np.full((days, 2), 10_000)
     points[gap] = 0
     points[45:, 0] = 0
+    points[47, 1] = 10_000  # what came through is not counted either
     ones = np.ones((days, 1), dtype=np.int64)
     presence = Presence(
         span=Span(date(2026, 1, 1), days),

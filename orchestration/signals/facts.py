@@ -611,10 +611,16 @@ def between(total: Array, begin: Array, end: Array, at: Cells = ALL_CELLS) -> Ar
     return summed
 
 
+def working(values: Array, is_suspended: Array) -> Array:
+    """The same with 0 on suspended days, days first."""
+    kept: Array = values * ~is_suspended[:, None]
+    return kept
+
+
 def begin_of(is_suspended: Array, days: int) -> Array:
     """Say for each day on which one so many days that were not suspended begin; 0 for fewer."""
-    working = np.cumsum(~is_suspended)
-    return np.searchsorted(working, working - days, side="right")
+    so_far = np.cumsum(~is_suspended)
+    return np.searchsorted(so_far, so_far - days, side="right")
 
 
 def highest(values: Array, days: int) -> Array:
@@ -671,7 +677,7 @@ def account_facts(block: Block, fleet: Fleet) -> Facts:
     everywhere = presence.against(fleet.calendar)
     use = once_per_cells(lambda at: everywhere if at is ALL_CELLS else everywhere.on(*at))
     begin = begin_of(fleet.is_suspended, RECENT_DAYS)
-    silent_top = once_per_cells(partial(_silent_top_user, block, begin))
+    silent_top = once_per_cells(partial(_silent_top_user, block, fleet.is_suspended))
     active_users = running_sum(presence.active_users)
     value = running_sum(block.value_events)
     peak = cache(lambda: highest(block.numbers["readiness_rate"], PEAK_DAYS))
@@ -754,7 +760,9 @@ def _month_before(total: Array, begin: Array, at: Cells) -> Array:
     return between(total, np.maximum(begin - MONTH_DAYS, 0), begin, at)
 
 
-def _silent_top_user(block: Block, begin: Array, at: Cells) -> tuple[pl.Series, Floats, Floats]:
+def _silent_top_user(
+    block: Block, is_suspended: Array, at: Cells
+) -> tuple[pl.Series, Floats, Floats]:
     """The busiest of the silent users, the share that they had before, and how the others go on.
 
     Silent is who had no points for two weeks, not counting suspended days; before are the four
@@ -762,9 +770,10 @@ def _silent_top_user(block: Block, begin: Array, at: Cells) -> tuple[pl.Series, 
 
     Args:
         block: The accounts.
-        begin: For each day the first of the two weeks.
+        is_suspended: The days that say nothing.
         at: The cells asked for.
     """
+    begin = begin_of(is_suspended, RECENT_DAYS)
     accounts = np.arange(block.keys.height)[at[1]]
     asked, place = np.unique(accounts, return_inverse=True)
     users = np.flatnonzero(np.isin(block.users.account, asked))
@@ -782,7 +791,8 @@ def _silent_top_user(block: Block, begin: Array, at: Cells) -> tuple[pl.Series, 
     )
     who = pl.Series(np.ravel(np.where(top > 0, first[at[0], place], len(users))))
     total = _month_before(block.total_points, begin, at)
-    now = between(block.total_points, begin, after, at) / RECENT_DAYS
+    lately = running_sum(working(block.points, is_suspended))
+    now = between(lately, begin, after, at) / RECENT_DAYS
     return (
         names.extend_constant(None, 1)[who],
         rounded_ratio(top, total),
@@ -807,8 +817,10 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
     users = block.users
     shape = users.score.shape
     span = block.span.dates
-    active_days = running_sum(users.points > 0, np.int32)
-    account_active = running_sum(block.presence.active_users)
+    is_active = users.points > 0
+    active_days = running_sum(is_active, np.int32)
+    working_days = running_sum(working(is_active, fleet.is_suspended), np.int32)
+    account_active = running_sum(working(block.presence.active_users, fleet.is_suspended))
     after = np.arange(shape[0]) + 1
     begin = begin_of(fleet.is_suspended, RECENT_DAYS)
 
@@ -856,7 +868,7 @@ def user_facts(block: Block, fleet: Fleet) -> Facts:
         "window_days": of(np.array(fleet.window_days), _count),
         "activation_rate": rate,
         "member_days": of(np.arange(shape[0])[:, None] - users.first_seen, _count),
-        "active_day_count_14d": lambda at: _small_count(between(active_days, begin, after, at)),
+        "active_day_count_14d": lambda at: _small_count(between(working_days, begin, after, at)),
         "usual_active_days_14d": lambda at: _number(
             between(active_days, np.maximum(begin - USUAL_DAYS, 0), begin, at)
             * RECENT_DAYS
