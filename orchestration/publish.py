@@ -229,8 +229,9 @@ def publish(
 
 def remove_half_written(published: Path) -> None:
     """Removes what a killed run left behind; the caller holds the writer lock."""
-    for path in published.glob(f"*{PARTIAL}"):
-        shutil.rmtree(path)
+    for path in versions(published):
+        if path.suffix == PARTIAL:
+            shutil.rmtree(path)
     for path in published.glob("current.*"):
         path.unlink()
 
