@@ -409,7 +409,7 @@ def _told_what_is_left(settings: Settings) -> "Iterator[None]":
         is_plain = isinstance(error, InputError | RunError | KeyboardInterrupt)
         told = str(error) if is_plain else _of_files(error)
         if told is None and isinstance(error, OSError):
-            told = f"{error.filename or 'input/output'}: {error.strerror or error}"
+            told = _of_path(error)
         if told is None:
             raise
         raise RunError(
@@ -516,8 +516,7 @@ def _exit_code(command: "Callable[[], object]") -> int:
     except (click.Abort, KeyboardInterrupt):
         lines, code = ["stopped; what is published is as it was"], 1
     except OSError as error:
-        lines = [f"{error.filename or 'input/output'}: {error.strerror or error}"]
-        code = 2 if isinstance(error, NotADirectoryError) else 1
+        lines, code = [_of_path(error)], 2 if isinstance(error, NotADirectoryError) else 1
     except Exception as error:
         told = _of_files(error)
         if not told:
@@ -526,6 +525,10 @@ def _exit_code(command: "Callable[[], object]") -> int:
     for line in lines:
         click.echo(line, err=True)
     return code
+
+
+def _of_path(error: OSError) -> str:
+    return f"{error.filename or 'input/output'}: {error.strerror or error}"
 
 
 def _of_files(error: BaseException | None) -> str | None:

@@ -50,8 +50,8 @@ INSTANCE: dict[str, Any] = {
     "run_monitoring": {"enabled": True, "start_timeout_seconds": 600},
 }
 
-THEIR_FOLDERS = ("history", "schedules", "storage")
-"""Folders of a home that Dagster itself made."""
+IN_A_HOME = ("dagster.yaml", "event_log.db", "history", "schedules", "storage")
+"""What shows that Dagster was in a folder before."""
 
 RECORDS = ("event_log.db", "history/**/*.db", "schedules/**/*.db")
 """Dagster's own files of SQLite in its home."""
@@ -148,7 +148,7 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def prepare_instance(settings: Settings) -> None:
-    """Makes the instance, and its folder the home; with our settings, where it is a new folder.
+    """Makes the instance, and its folder the home; with our settings, unless Dagster was there.
 
     One at a time, and anew where that was interrupted: Dagster mends neither.
     """
@@ -158,10 +158,8 @@ def prepare_instance(settings: Settings) -> None:
     if made.exists():
         return
     with writer_lock(home / ".making.lock"):
-        file = home / "dagster.yaml"
-        # Others' records stay where they are looked for.
-        if not any((home / name).exists() for name in (file.name, *THEIR_FOLDERS, "event_log.db")):
-            file.write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
+        if not any((home / name).exists() for name in IN_A_HOME):  # else records would be lost
+            (home / "dagster.yaml").write_text(yaml.safe_dump(INSTANCE, sort_keys=False))
         events = home / "event_log.db"
         if events.exists() and not _has_tables(events, {"event_logs", "asset_keys"}):
             events.unlink()
